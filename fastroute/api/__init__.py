@@ -1,0 +1,1 @@
+"""The public objects: Snapshot, Engine, PrefixTable. Here text, Arrow and files meet the engine's arrays."""

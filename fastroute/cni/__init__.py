@@ -1,0 +1,1 @@
+"""What the VPC CNI plugin programs on a node: settings, table numbers, rules, routes, marks and SNAT."""

@@ -1,0 +1,1 @@
+"""Compile to flat arrays, the walk, legs, and explain."""

@@ -1,0 +1,1 @@
+"""Flow records as array batches: attribution, openers, account."""

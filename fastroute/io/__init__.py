@@ -1,0 +1,1 @@
+"""Readers and writers of files that other tools wrote or will read."""

@@ -1,0 +1,1 @@
+"""One file a verb, without a terminal: read, compute, write, manifest."""

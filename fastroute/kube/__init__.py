@@ -1,0 +1,1 @@
+"""What kube-proxy does: service address to endpoint."""

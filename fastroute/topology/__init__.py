@@ -1,0 +1,1 @@
+"""The nouns: VPC, subnet, route table, ENI, instance, node, pod, container, service; ids, cross-references, findings."""

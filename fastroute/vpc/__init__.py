@@ -1,0 +1,1 @@
+"""What AWS does between interfaces: subnet route tables, gateways, prefix lists, source/dest check."""
