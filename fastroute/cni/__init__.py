@@ -1,1 +1,16 @@
 """What the VPC CNI plugin programs on a node: settings, table numbers, rules, routes, marks and SNAT."""
+
+from fastroute.cni.derive import derive_namespace
+from fastroute.cni.node import NodePlan, PodAttachment, Unmodelled, plan_node, snat_exempt_cidrs
+from fastroute.cni.settings import CniSettings, read_settings
+
+__all__ = [
+    "CniSettings",
+    "NodePlan",
+    "PodAttachment",
+    "Unmodelled",
+    "derive_namespace",
+    "plan_node",
+    "read_settings",
+    "snat_exempt_cidrs",
+]

@@ -1,0 +1,132 @@
+"""What the plugin knows of one node: the interfaces that it manages, the pods with their interface and table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from fastroute.cni.naming import table_of_eni, veth_name
+from fastroute.cni.settings import CniSettings
+from fastroute.netns import TABLE_MAIN
+from fastroute.topology import Eni, Node, Pod, TopologyIndex, Vpc
+
+# Source: amazon-vpc-cni-k8s v1.23.1 pkg/awsutils/awsutils.go (eniNoManageTagKey, eniNodeTagKey)
+TAG_NO_MANAGE = "node.k8s.amazonaws.com/no_manage"
+TAG_INSTANCE = "node.k8s.amazonaws.com/instance_id"
+AGENT_LABEL_FARGATE = "eks.amazonaws.com/compute-type"
+
+
+class Unmodelled(Enum):
+    """Why the state of a node cannot be derived."""
+
+    NO_INSTANCE = "the node's instance is not in the snapshot"
+    NO_PRIMARY_ENI = "the primary interface of the node is not in the snapshot"
+    NO_SUBNET = "the subnet of one of the node's interfaces is not in the snapshot"
+    NO_VPC = "the VPC of the node is not in the snapshot"
+    FARGATE = "Fargate pods have an interface of their own and show no rules; not modelled yet"
+    AUTO_MODE = "the rules of EKS Auto Mode nodes are not published; not modelled yet"
+    BRANCH_PODS = "pods with security groups of their own (branch interfaces) are not modelled yet"
+    IPV6 = "IPv6 clusters are not modelled yet"
+
+
+@dataclass(frozen=True, slots=True)
+class PodAttachment:
+    """One address of a pod on its node. `eni` is None where no interface of the node holds the address."""
+
+    pod: Pod
+    addr: str
+    eni: Eni | None
+    veth: str
+
+    @property
+    def table_id(self) -> int:
+        """Table of the pod's interface; main for an address that nobody owns, as no 1536 rule can be known."""
+        return table_of_eni(self.eni) if self.eni is not None else TABLE_MAIN
+
+
+@dataclass(frozen=True, slots=True)
+class NodePlan:
+    """Inputs of the derivation. `managed` are the interfaces with a table of their own, the primary not among them."""
+
+    node: Node
+    vpc: Vpc
+    primary: Eni
+    managed: tuple[Eni, ...]
+    unmanaged: tuple[Eni, ...]
+    pods: tuple[PodAttachment, ...]
+    settings: CniSettings
+
+    @property
+    def enis(self) -> tuple[Eni, ...]:
+        return (self.primary, *self.managed, *self.unmanaged)
+
+    @property
+    def snat_addr(self) -> str:
+        """The address that source NAT writes: the primary address of the primary interface."""
+        return self.primary.addresses[0].addr
+
+
+def is_managed(eni: Eni, settings: CniSettings) -> bool:
+    """Whether ipamd sets up this interface (the primary always is).
+
+    Source: pkg/ipamd/ipamd.go setUnmanagedENIs, markUnmanagedNetworkCards.
+    """
+    if eni.tags.get(TAG_NO_MANAGE) == "true" or eni.interface_type == "efa-only":
+        return False
+    if not settings.manage_untagged_eni and TAG_INSTANCE not in eni.tags:
+        return False
+    return eni.network_card == 0 or settings.multi_nic
+
+
+def plan_node(index: TopologyIndex, node: Node, settings: CniSettings) -> NodePlan | Unmodelled:
+    """Collect what decides a node's state, or say why it cannot be derived."""
+    topology = index.topology
+    if settings.ipv6:
+        return Unmodelled.IPV6
+    if node.labels.get(AGENT_LABEL_FARGATE) == "fargate":
+        return Unmodelled.FARGATE
+    if node.labels.get(AGENT_LABEL_FARGATE) == "auto":
+        return Unmodelled.AUTO_MODE
+    enis = index.enis_of_node(node)
+    if not enis:
+        return Unmodelled.NO_INSTANCE
+    primary = next((eni for eni in enis if eni.is_primary and eni.addresses), None)
+    if primary is None:
+        return Unmodelled.NO_PRIMARY_ENI
+    if any(eni.subnet_id not in topology.subnets for eni in enis):
+        return Unmodelled.NO_SUBNET
+    vpc = topology.vpcs.get(primary.vpc_id)
+    if vpc is None:
+        return Unmodelled.NO_VPC
+    others = [eni for eni in enis if eni is not primary and eni.addresses]
+    managed = tuple(eni for eni in others if is_managed(eni, settings))
+    return NodePlan(
+        node=node,
+        vpc=vpc,
+        primary=primary,
+        managed=managed,
+        unmanaged=tuple(eni for eni in others if eni not in managed),
+        pods=tuple(_attachments(index, node, primary, managed, settings)),
+        settings=settings,
+    )
+
+
+def _attachments(
+    index: TopologyIndex, node: Node, primary: Eni, managed: tuple[Eni, ...], settings: CniSettings
+) -> Iterable[PodAttachment]:
+    own = {primary.id, *(eni.id for eni in managed)}
+    for pod in index.pods_of_node.get(node.name, []):
+        if pod.is_host_network or pod.branch_eni is not None:
+            continue
+        for i, addr in enumerate(a for a in pod.addrs if ":" not in a):
+            eni = index.eni_holding(primary.vpc_id, addr)
+            held = eni if eni is not None and eni.id in own else None
+            yield PodAttachment(pod, addr, held, veth_name(pod.namespace, pod.name, settings.veth_prefix, i))
+
+
+def snat_exempt_cidrs(vpc: Vpc, settings: CniSettings) -> tuple[str, ...]:
+    """IPv4 ranges towards which connections keep the pod's address: with external SNAT all, else the VPC's and the excluded ones."""
+    if settings.external_snat:
+        return ("0.0.0.0/0",)
+    return (*vpc.cidrs, *settings.exclude_snat_cidrs)
