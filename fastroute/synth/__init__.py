@@ -1,1 +1,6 @@
 """Generator of accounts, flow logs and their truth. Imports nothing of the engine: it is the examiner."""
+
+from fastroute.synth.account import Account, make_account
+from fastroute.synth.generate import SynthResult, generate
+
+__all__ = ["Account", "SynthResult", "generate", "make_account"]
