@@ -20,22 +20,6 @@ Ints = NDArray[np.int32]
 HYPHEN = "-"
 
 
-class Words:
-    """A list of distinct texts in order of first use; absent is NONE."""
-
-    def __init__(self) -> None:
-        self._index: dict[str, int] = {}
-
-    def number(self, word: str | None) -> int:
-        """Position of the word, added where new."""
-        return NONE if word is None else self._index.setdefault(word, len(self._index))
-
-    @property
-    def array(self) -> pa.Array:
-        """The words by position."""
-        return pa.array(self._index, pa.string())
-
-
 @dataclass(slots=True, frozen=True)
 class Text:
     """A column of texts: positions into `words`, NONE for null; `missing` is the position for rows that have no such field."""
@@ -100,6 +84,7 @@ def build_catalog(account: Account, exchanges: Iterable[Exchange], observer: Obs
             counts.append(len(sightings))
             answered += [any(each.is_reply for each in sightings)] * len(sightings)
     count = np.array(counts, np.intp)
+    truth = dict(zip(TRUTH_COLUMNS, zip(*(row.truth for row in rows), strict=True), strict=True))
     vpc_numbers = {vpc: number for number, vpc in enumerate(account.logged_vpcs)}
     return Catalog(
         first=np.concatenate([[0], np.cumsum(count)[:-1]]).astype(np.intp),
@@ -116,28 +101,22 @@ def build_catalog(account: Account, exchanges: Iterable[Exchange], observer: Obs
         is_answered=np.array(answered),
         needs_syn=np.array([each.needs_syn for each in owners]),
         text=_record_text(account, rows),
-        truth_text={name: _text(row.truth[i] for row in rows) for i, name in enumerate(TRUTH_COLUMNS) if name not in INT_TRUTH},
-        truth_int={
-            name: np.array([NONE if row.truth[i] is None else row.truth[i] for row in rows], np.int32)
-            for i, name in enumerate(TRUTH_COLUMNS)
-            if name in INT_TRUTH
-        },
+        truth_text={name: _text(of_rows) for name, of_rows in truth.items() if name not in INT_TRUTH},
+        truth_int={name: np.array([NONE if each is None else each for each in truth[name]], np.int32) for name in INT_TRUTH},
     )
 
 
-def _text(values: Iterable[object]) -> Text:
+def _text(values: Iterable[str | None]) -> Text:
     """A truth column: missing is null."""
-    words = Words()
-    positions = np.array([words.number(None if value is None else str(value)) for value in values], np.int32)
-    return Text(positions, words.array)
+    coded = pa.array(list(values), pa.string()).dictionary_encode()
+    return Text(coded.indices.fill_null(NONE).to_numpy(zero_copy_only=False), coded.dictionary)
 
 
 def _log_text(values: Iterable[str], more: Iterable[str] = ()) -> Text:
     """A record's column: missing is a hyphen. `more` are words at positions 1, 2, ... whether used or not."""
-    words = Words()
-    for word in (HYPHEN, *more):
-        words.number(word)
-    return Text(np.array([words.number(value) for value in values], np.int32), words.array, missing=0)
+    first = [HYPHEN, *more]
+    coded = pa.array([*first, *values], pa.string()).dictionary_encode()
+    return Text(coded.indices.to_numpy()[len(first) :], coded.dictionary, missing=0)
 
 
 def _record_text(account: Account, rows: list[Sighting]) -> dict[str, Text]:

@@ -29,7 +29,8 @@ Rows = NDArray[np.intp]
 RECORDS_PER_FILE = 500_000
 MAX_FILES = 360
 ROWS_PER_GROUP = 1 << 18
-MAX_EXCHANGES = 200_000
+MAX_EXCHANGES = 150_000
+RECORDS_PER_EXCHANGE = 25
 NO_DATA_SHARE, SKIP_DATA_SHARE = 0.003, 0.0005
 # flags as AWS ORs them over a window: the client's, the server's, and how often: a whole connection, its beginning, middle, end, a reset
 _STAGES = ((0x03, 0x13, 0.55), (0x02, 0x12, 0.17), (0x00, 0x00, 0.18), (0x01, 0x01, 0.07), (0x06, 0x12, 0.03))
@@ -78,7 +79,7 @@ def write_logs(
     num_files = min(MAX_FILES, max(2, -(-records // RECORDS_PER_FILE))) if records > 1 else 1
     kinds = TrafficKinds(account, random.Random(f"traffic {seed}"), reused_addresses=reused_addresses)
     observer = Observer(account, account.logged_vpcs, has_packet_addresses=not default_format)
-    catalog = build_catalog(account, kinds.exchanges(min(MAX_EXCHANGES, max(120, records // 12))), observer)
+    catalog = build_catalog(account, kinds.exchanges(min(MAX_EXCHANGES, max(120, records // RECORDS_PER_EXCHANGE))), observer)
     writer = _LogWriter(account, catalog, logs, truth, seed, default_format=default_format)
     step = timedelta(hours=1) if num_files <= 24 else timedelta(minutes=5)
     done = files = decidable = 0
