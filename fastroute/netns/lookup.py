@@ -54,10 +54,10 @@ class UndecidedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Where a look-up ended: at a route, at an error, or (neither) nowhere. `next_hop` is the first usable one of the route."""
+    """Where a look-up ended: at a route, or at an error. `hops` are the next hops among which the choice is."""
 
     route: Route | None = None
-    next_hop: NextHop | None = None
+    hops: tuple[NextHop, ...] = ()
     rule: Rule | None = None
     table_id: int | None = None
     error: str = ""
@@ -91,7 +91,7 @@ def look_up(namespace: Namespace, packet: Packet, tried: list[Tried], *, is_reve
         raise UndecidedError(Reason.MISSING_RULES, "ip rule" if packet.family == 4 else "ip -6 rule")
     if packet.family == 4 and not namespace.has_custom_rules(4):
         return look_up_merged(namespace, packet, tried, is_reverse)
-    rules = namespace.rules_by_family[packet.family]
+    rules = namespace.effective_rules(packet.family)
     position = 0
     while position < len(rules):
         rule = rules[position]
@@ -114,7 +114,7 @@ def look_up(namespace: Namespace, packet: Packet, tried: list[Tried], *, is_reve
                 tried.append(Tried(rule, f"match /{match.route.prefix.prefix_len} is suppressed", is_reverse))
             else:
                 tried.append(Tried(rule, "decides", is_reverse))
-                return Match(match.route, match.next_hop, rule, rule.table_id, match.error, match.reason)
+                return Match(match.route, match.hops, rule, rule.table_id, match.error, match.reason)
         else:
             tried.append(Tried(rule, "decides", is_reverse))
             error, reason = RULE_ERRORS[rule.action]
@@ -123,7 +123,7 @@ def look_up(namespace: Namespace, packet: Packet, tried: list[Tried], *, is_reve
 
 
 def look_up_merged(namespace: Namespace, packet: Packet, tried: list[Tried], is_reverse: bool) -> Match:
-    """Look up as IPv4 does while nobody has changed the rules: local and main are one table, and after any failure there default counts.
+    """Look up as IPv4 does while nobody has changed the rules: local and main are one table, then default.
 
     So a route of main that is more specific than a local one wins, which it would not do by the rules. Source: linux include/net/ip_fib.h
     fib_lookup, net/ipv4/fib_frontend.c fib_new_table.
@@ -132,20 +132,17 @@ def look_up_merged(namespace: Namespace, packet: Packet, tried: list[Tried], is_
     for table_id in (TABLE_LOCAL, TABLE_MAIN):
         require_table(namespace, 4, table_id)
     found = first_usable4(merged_tables4(namespace, (TABLE_LOCAL, TABLE_MAIN)), packet)
-    if found is not None and not found.error:
-        rule = local_rule if found.route and found.route.table_id == TABLE_LOCAL else main_rule
-        tried.append(Tried(rule, "decides", is_reverse))
-        return Match(found.route, found.next_hop, rule, rule.table_id)
-    tried.extend(Tried(rule, "no route" if found is None else found.reason, is_reverse) for rule in (local_rule, main_rule))
-    require_table(namespace, 4, TABLE_DEFAULT)
-    fallback = namespace.tables.get((4, TABLE_DEFAULT))
-    if fallback is None:
-        return NO_ROUTE if found is None else Match(found.route, found.next_hop, main_rule, TABLE_MAIN, found.error, found.reason)
-    last = first_usable4(fallback, packet)
-    tried.append(Tried(default_rule, "no route" if last is None else "decides", is_reverse))
-    if last is None:
+    if found is not None and found.route is not None:
+        rule = local_rule if found.route.table_id == TABLE_LOCAL else main_rule
+    else:
+        tried.extend(Tried(passed, f"no route in table {table_text(passed.table_id)}", is_reverse) for passed in (local_rule, main_rule))
+        rule = default_rule
+        found = look_up_table(namespace, TABLE_DEFAULT, packet)
+    if found is None:
+        tried.append(Tried(rule, "no route in table default", is_reverse))
         return NO_ROUTE
-    return Match(last.route, last.next_hop, default_rule, TABLE_DEFAULT, last.error, last.reason)
+    tried.append(Tried(rule, "decides", is_reverse))
+    return Match(found.route, found.hops, rule, rule.table_id, found.error, found.reason)
 
 
 def merged_tables4(namespace: Namespace, table_ids: Iterable[int]) -> list[Route]:
@@ -224,9 +221,9 @@ def first_usable4(routes: Iterable[Route], packet: Packet) -> Match | None:
         if route.type in ROUTE_ERRORS:
             error, reason = ROUTE_ERRORS[route.type]
             return Match(route, error=error, reason=reason)
-        for hop in route.next_hops:
-            if not hop.is_dead and packet.out_interface in (None, hop.out_interface):
-                return Match(route, hop)
+        usable = tuple(hop for hop in route.next_hops if not hop.is_dead and packet.out_interface in (None, hop.out_interface))
+        if usable:
+            return Match(route, usable if packet.out_interface is None else usable[:1])
     return None
 
 
@@ -238,28 +235,44 @@ def first_usable6(namespace: Namespace, routes: Sequence[Route], packet: Packet)
     """
     wanted = packet.out_interface if packet.in_interface is None else packet.in_interface
     must = wanted is not None and (is_bound_to_link(packet.dst) or (packet.in_interface is None and packet.src == 0))
-    fitting = [r for r in covering(routes, packet.dst, 128) if r.src_prefix == ANY or r.src_prefix.covers(packet.src, 128)]
-    for _, equals in groupby(fitting, key=preference):
-        best: tuple[int, Route, NextHop] | None = None
+    for _, equals in groupby(fitting_source(covering(routes, packet.dst, 128), packet.src), key=preference):
+        best: tuple[int, Route, tuple[NextHop, ...]] | None = None
         for route in equals:
-            hops: tuple[NextHop, ...] = route.next_hops or (NextHop(LOOPBACK),)
-            for hop in hops:
-                on_wanted = wanted is None or hop.out_interface == wanted
-                if hop.is_dead or (must and not on_wanted):
-                    continue
-                score = 2 * on_wanted + 4 * ROUTER_PREFERENCE.get(route.pref, 2)
-                if best is None or score > best[0]:
-                    best = (score, route, hop)
+            alive = tuple(hop for hop in route.next_hops or (NextHop(LOOPBACK),) if not hop.is_dead)
+            wanted_hops = alive if wanted is None else tuple(hop for hop in alive if hop.out_interface == wanted)
+            usable = wanted_hops if must else alive
+            score = 2 * bool(wanted_hops) + 4 * ROUTER_PREFERENCE.get(route.pref, 2)
+            if usable and (best is None or score > best[0]):
+                best = (score, route, usable)
         if best is None:
             continue
-        _, route, hop = best
+        _, route, hops = best
         if route.type is RouteType.THROW:
             return None
         if route.type in ROUTE_ERRORS:
             error, reason = ROUTE_ERRORS[route.type]
             return Match(route, error=error, reason=reason)
-        return Match(route, hop)
+        return Match(route, hops)
     return None
+
+
+def fitting_source(routes: Iterable[Route], src: int) -> Iterator[Route]:
+    """Yield the covering routes that the source may use: those for its own sources first, then those for all.
+
+    A quirk of the kernel: where a destination has routes for some sources only, and none of them fits, its routes for all sources are
+    passed over too, but only until a first route was found (and never for ::/0).
+    Source: linux net/ipv6/ip6_fib.c fib6_node_lookup_1, fib6_backtrack.
+    """
+    has_begun = False
+    for prefix, group in groupby(routes, key=lambda r: r.prefix):
+        same_destination = list(group)
+        own = [r for r in same_destination if r.src_prefix != ANY and r.src_prefix.covers(src, 128)]
+        everyones = [r for r in same_destination if r.src_prefix == ANY]
+        if not own and len(everyones) < len(same_destination) and not has_begun and prefix.prefix_len:
+            continue
+        has_begun = has_begun or bool(own or everyones)
+        yield from own
+        yield from everyones
 
 
 def is_bound_to_link(addr: int) -> bool:

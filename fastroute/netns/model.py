@@ -7,8 +7,8 @@ answers UNDECIDED and names it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address
@@ -325,7 +325,35 @@ class Namespace:
 
     def has_custom_rules(self, family: int) -> bool:
         """Say whether the rules differ from those a namespace is born with."""
-        return not is_default(self.rules_by_family[family], family)
+        return self._effective_rules[family][1]
+
+    def effective_rules(self, family: int) -> tuple[Rule, ...]:
+        """Return the rules that the kernel goes by.
+
+        IPv6 does not look at its rules until one is added: where some of the first ones were only taken away, they still count.
+        Source: linux net/ipv6/fib6_rules.c fib6_rule_lookup.
+        """
+        return self._effective_rules[family][0]
+
+    @cached_property
+    def _effective_rules(self) -> dict[int, tuple[tuple[Rule, ...], bool]]:
+        effective = {}
+        for family in FAMILIES:
+            rules = self.rules_by_family[family]
+            born_with = default_rules(family)
+            essences = [essence(rule) for rule in rules]
+            is_custom = essences != [essence(rule) for rule in born_with]
+            only_deleted = family == 6 and all(rule in {essence(r) for r in born_with} for rule in essences)
+            effective[family] = (born_with if only_deleted and is_custom else rules, is_custom)
+        return effective
+
+    @cached_property
+    def looks_at_ports(self) -> bool:
+        """Say whether arriving IPv4 packets are dissected for rules: only where one that is not `iif lo` selects by protocol or port.
+
+        Else such packets have protocol 0 and ports 0 for every rule. Source: linux include/net/fib_rules.h fib_rule_requires_fldissect.
+        """
+        return any((r.ipproto or r.sport or r.dport) and r.in_interface != LOOPBACK for r in self.rules_by_family[4])
 
     @cached_property
     def has_custom_local_routes(self) -> bool:
@@ -338,10 +366,6 @@ def preference(route: Route) -> tuple[int, int, int, int]:
     return (-route.prefix.prefix_len, -route.src_prefix.prefix_len, -route.tos, route.metric)
 
 
-def is_default(rules: Iterable[Rule], family: int) -> bool:
-    """Say whether the rules are those that a namespace is born with, whatever their protocol and source lines."""
-
-    def essence(rule: Rule) -> Rule:
-        return Rule(**{name: getattr(rule, name) for name in Rule.__slots__ if name not in {"protocol", "source_line"}})
-
-    return [essence(rule) for rule in rules] == [essence(rule) for rule in default_rules(family)]
+def essence(rule: Rule) -> Rule:
+    """Return the rule without what decides nothing: its protocol and its line."""
+    return replace(rule, protocol="", source_line=-1)

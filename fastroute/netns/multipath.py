@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fastroute.netns.decision import Packet
-from fastroute.netns.model import Route
+from fastroute.netns.model import NextHop
 
 MASK64 = 2**64 - 1
 SOURCE_MULTIPLIER = 0x9E3779B97F4A7C15
@@ -13,8 +13,8 @@ MIX_1 = 0xBF58476D1CE4E5B9
 MIX_2 = 0x94D049BB133111EB
 HASH_BITS = 31
 
-Chooser = Callable[[Route, Packet], int]
-"""Position in `route.next_hops` for a packet."""
+Chooser = Callable[[tuple[NextHop, ...], Packet], int]
+"""The position of the next hop that a packet takes, among the usable ones of the matching route."""
 
 
 def flow_hash(src: int, dst: int) -> int:
@@ -34,12 +34,11 @@ def fold(addr: int) -> int:
     return (addr ^ (addr >> 64)) & MASK64
 
 
-def choose_by_hash(route: Route, packet: Packet) -> int:
-    """Choose a next hop: hash space is shared out by weight, in the order of the dump; dead next hops take no part."""
-    weights = [0 if hop.is_dead else hop.weight for hop in route.next_hops]
-    point = (flow_hash(packet.src, packet.dst) * sum(weights)) >> HASH_BITS
-    for position, weight in enumerate(weights):
-        point -= weight
+def choose_by_hash(hops: tuple[NextHop, ...], packet: Packet) -> int:
+    """Choose a next hop: the hash space is shared out by weight, in the order of the dump."""
+    point = (flow_hash(packet.src, packet.dst) * sum(hop.weight for hop in hops)) >> HASH_BITS
+    for position, hop in enumerate(hops):
+        point -= hop.weight
         if point < 0:
             return position
     return 0

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from fastroute.netns.decision import Packet, Reason, Tried
 from fastroute.netns.lookup import Match, UndecidedError, first_usable4, look_up, merged_tables4, require_table
-from fastroute.netns.model import TABLE_LOCAL, TABLE_MAIN, Addr, Namespace, RouteType, Scope
+from fastroute.netns.model import LOOPBACK, TABLE_LOCAL, TABLE_MAIN, Addr, Namespace, Route, RouteType, Scope
 
 SCOPE_RANK = {Scope.GLOBAL: 0, Scope.SITE: 200, Scope.LINK: 253, Scope.HOST: 254, Scope.NOWHERE: 255}
 """Source: linux include/uapi/linux/rtnetlink.h rt_scope_t."""
@@ -14,12 +14,15 @@ SCOPE_RANK = {Scope.GLOBAL: 0, Scope.SITE: 200, Scope.LINK: 253, Scope.HOST: 254
 
 def is_local_addr(namespace: Namespace, addr: int) -> bool:
     """Say whether an IPv4 address is this machine's: one of an interface, or of type local in the local table."""
-    if addr in namespace.local_addrs:
-        return True
+    return addr in namespace.local_addrs or local_entry4(namespace, addr) is not None
+
+
+def local_entry4(namespace: Namespace, addr: int) -> Route | None:
+    """Return the entry of type local that decides for an address in the local table itself, whatever the rules say."""
     require_table(namespace, 4, TABLE_LOCAL)
     tables = (TABLE_LOCAL,) if namespace.has_custom_rules(4) else (TABLE_LOCAL, TABLE_MAIN)
     match = first_usable4(merged_tables4(namespace, tables), Packet(4, addr))
-    return match is not None and match.route is not None and match.route.type is RouteType.LOCAL
+    return match.route if match is not None and match.route is not None and match.route.type is RouteType.LOCAL else None
 
 
 def select_source4(namespace: Namespace, interface: str, gateway: int | None, scope: Scope) -> int | None:
@@ -108,7 +111,7 @@ def refusal_by_reverse(
     kind = match.route.type
     if kind is not RouteType.UNICAST and not (kind is RouteType.LOCAL and sysctls.either("accept_local", interface)):
         return Reason.MARTIAN_SOURCE
-    if leads_to(match, interface):
+    if leads_to(match, interface) or (kind is RouteType.LOCAL and interface == LOOPBACK):
         return None
     if rp_filter == 0:
         return None

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fastroute.netns.decision import Decision, Packet, Reason, Tried, Verdict
-from fastroute.netns.lookup import Match, UndecidedError, is_multicast6, look_up
+from fastroute.netns.lookup import Match, UndecidedError, look_up
 from fastroute.netns.model import LOOPBACK, Namespace, NextHop, RouteType, Scope
 from fastroute.netns.multipath import Chooser, choose_by_hash
-from fastroute.netns.source import is_local_addr, refusal_of_source, select_source4
+from fastroute.netns.source import is_local_addr, local_entry4, refusal_of_source, select_source4
 
 LIMITED_BROADCAST4 = 0xFFFFFFFF
 LOOPBACK_ADDR4 = 0x7F000001
@@ -90,9 +90,6 @@ def refusal_of_interfaces(namespace: Namespace, packet: Packet) -> Decision | No
     for name in (packet.in_interface, packet.out_interface):
         if name is not None and name not in namespace.links_by_name:
             return refuse("ENODEV", Reason.NO_SUCH_INTERFACE)
-    out = packet.out_interface if packet.family == 4 and packet.in_interface is None else None
-    if out is not None and not namespace.links_by_name[out].is_up:
-        return refuse("ENETUNREACH", Reason.INTERFACE_DOWN)
     return None
 
 
@@ -109,21 +106,20 @@ def accept(verdict: Verdict, match: Match, device: str | None, *, next_hop: Next
 
 
 def chosen_hop(match: Match, packet: Packet, choose: Chooser) -> NextHop:
-    """Return the next hop that the packet takes; an output interface has already singled one out."""
-    if match.route is None or match.next_hop is None:
+    """Return the next hop that the packet takes."""
+    if not match.hops:
         return NextHop()
-    if match.route.is_multipath and packet.out_interface is None:
-        return match.route.next_hops[choose(match.route, packet)]
-    return match.next_hop
+    return match.hops[choose(match.hops, packet) if len(match.hops) > 1 else 0]
 
 
 def decide_input4(namespace: Namespace, packet: Packet, choose: Chooser, tried: list[Tried]) -> Decision:
     """Decide about an IPv4 packet that arrives on an interface."""
     interface = packet.in_interface or ""
+    packet = replace(packet, out_interface=None, uid=0)
+    if not namespace.looks_at_ports:
+        packet = replace(packet, ipproto=0, sport=0, dport=0)
     if is_multicast4(packet.dst):
-        if packet.dst != ALL_HOSTS4:
-            raise UndecidedError(Reason.MULTICAST_NOT_JOINED, "ip maddr")
-        return Decision(Verdict.MULTICAST, device=interface)
+        return receive_multicast(namespace, packet, tried)
     if is_multicast4(packet.src) or packet.src == LIMITED_BROADCAST4:
         return refuse("EINVAL", Reason.MARTIAN_SOURCE)
     if packet.dst == LIMITED_BROADCAST4 or (packet.src == 0 and packet.dst == 0):
@@ -137,7 +133,6 @@ def decide_input4(namespace: Namespace, packet: Packet, choose: Chooser, tried: 
             return refuse("EINVAL", Reason.MARTIAN_DESTINATION)
         if is_loopback4(packet.src):
             return refuse("EINVAL", Reason.MARTIAN_SOURCE)
-    packet = replace(packet, out_interface=None, uid=0)
     match = look_up(namespace, packet, tried)
     forwards = namespace.sysctls.forwards(interface)
     if match.route is None or match.error:
@@ -158,6 +153,21 @@ def decide_input4(namespace: Namespace, packet: Packet, choose: Chooser, tried: 
     return accept(Verdict.FORWARD, match, hop.out_interface, next_hop=hop)
 
 
+def receive_multicast(namespace: Namespace, packet: Packet, tried: list[Tried]) -> Decision:
+    """Decide about a multicast that arrives: every interface that is up has joined all hosts; of other groups no dump tells."""
+    interface = packet.in_interface or ""
+    if packet.dst != ALL_HOSTS4:
+        raise UndecidedError(Reason.MULTICAST_NOT_JOINED, "ip maddr")
+    if namespace.known.links and not namespace.links_by_name[interface].is_up:
+        return refuse("EINVAL", Reason.MULTICAST_NOT_JOINED)
+    if is_multicast4(packet.src) or packet.src == LIMITED_BROADCAST4:
+        return refuse("EINVAL", Reason.MARTIAN_SOURCE)
+    if is_loopback4(packet.src) and not namespace.sysctls.either("route_localnet", interface):
+        return refuse("EINVAL", Reason.MARTIAN_SOURCE)
+    refused = refusal_of_source(namespace, replace(packet, dst=0), None, tried) if packet.src else None
+    return refuse("EINVAL", refused) if refused else Decision(Verdict.MULTICAST, device=interface)
+
+
 def receive_broadcast(namespace: Namespace, packet: Packet, match: Match, tried: list[Tried]) -> Decision:
     """Decide about a broadcast that arrives; a source of 0.0.0.0 (DHCP) is not validated."""
     refused = refusal_of_source(namespace, replace(packet, dst=0), None, tried) if packet.src else None
@@ -173,10 +183,12 @@ def decide_output4(namespace: Namespace, packet: Packet, choose: Chooser, tried:
         if packet.out_interface is None and special:
             device = interface_of_addr(namespace, packet.src)
             if device is None:
-                return refuse("EINVAL", Reason.SOURCE_NOT_LOCAL)
+                return refuse("ENETUNREACH", Reason.SOURCE_NOT_LOCAL)
             return finish_output4(namespace, packet, Match(), device, None)
         if not is_local_addr(namespace, packet.src):
-            return refuse("EINVAL", Reason.SOURCE_NOT_LOCAL)
+            return refuse("ENETUNREACH", Reason.SOURCE_NOT_LOCAL)
+    if packet.out_interface is not None and namespace.known.links and not namespace.links_by_name[packet.out_interface].is_up:
+        return refuse("ENETUNREACH", Reason.INTERFACE_DOWN)
     if packet.out_interface is not None and (is_local_multicast4(packet.dst) or packet.dst == LIMITED_BROADCAST4):
         source = packet.src or select_source4(namespace, packet.out_interface, None, Scope.LINK)
         return finish_output4(namespace, packet, Match(), packet.out_interface, source)
@@ -208,10 +220,8 @@ def interface_of_addr(namespace: Namespace, addr: int) -> str | None:
     for row in namespace.addrs:
         if row.family == 4 and row.addr == addr:
             return row.interface
-    for local in namespace.kernel_local_routes:
-        if local.prefix.covers(addr, 32):
-            return local.next_hops[0].out_interface
-    return None
+    local = local_entry4(namespace, addr)
+    return local.next_hops[0].out_interface if local is not None else None
 
 
 def finish_output4(
@@ -240,7 +250,7 @@ def decide6(namespace: Namespace, packet: Packet, choose: Chooser, tried: list[T
     prefsrc = match.route.prefsrc if packet.in_interface is None and not packet.src else None
     if match.route.type in (RouteType.LOCAL, RouteType.ANYCAST):
         return accept(Verdict.LOCAL, match, LOOPBACK, prefsrc=prefsrc)
-    if match.route.type is RouteType.MULTICAST or is_multicast6(packet.dst):
-        return accept(Verdict.MULTICAST, match, hop.out_interface, prefsrc=prefsrc)
+    if match.route.type in (RouteType.BROADCAST, RouteType.MULTICAST):
+        return accept(Verdict(match.route.type.value), match, hop.out_interface, prefsrc=prefsrc)
     verdict = Verdict.OUTPUT if packet.in_interface is None else Verdict.FORWARD
     return accept(verdict, match, hop.out_interface, next_hop=hop, prefsrc=prefsrc)
