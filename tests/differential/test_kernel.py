@@ -1,0 +1,97 @@
+"""The running kernel as referee, on random nodes in namespaces of their own. Skipped, with the reason, where they cannot be made."""
+
+import os
+from random import Random
+
+import pytest
+
+from fastroute.netns.decision import Verdict
+from fastroute.netns.model import InterfaceSysctls, Link, Namespace, NextHop, Prefix, Route, Rule, Scope, Sysctls, default_rules
+from fastroute.netns.walk import decide
+from fastroute.referee import verify
+from fastroute.referee.compare import differences
+from fastroute.referee.kernel import KernelNode, why_not
+from fastroute.referee.random_nodes import QuestionMaker, random_plan
+from tests.reference import rules as reference
+from tests.unit.netns.eks_node import EKS_NODE
+
+REFUSED = why_not()
+pytestmark = pytest.mark.skipif(bool(REFUSED), reason=f"no network namespaces here: {REFUSED}")
+
+
+@pytest.fixture
+def seed() -> int:
+    return int(os.environ.get("FASTROUTE_SEED", "20261124"))
+
+
+def test_walk_agrees_with_the_kernel_on_random_nodes(seed):
+    asked, findings = verify.verify(seed, nodes=80, questions=150)
+    assert asked == 80 * 150 * 2
+    assert not findings, "\n".join(finding.text() for finding in findings)
+
+
+def test_walk_agrees_on_an_eks_node(seed):
+    def packets_of(namespace):
+        maker = QuestionMaker(Random(seed), namespace)
+        return [maker.packet(4) for _ in range(3000)]
+
+    with KernelNode(verify.plan_of(EKS_NODE)) as node:
+        built = node.state()
+        assert [(r.priority, r.table_id) for r in built.rules_by_family[4]] == [
+            (0, 255), (512, 254), (512, 254), (1024, 254), (1536, 2), (32765, 2), (32766, 254), (32767, 253),
+        ]  # fmt: skip
+        found, asked = differences(node, packets_of)
+    assert asked == 3000
+    assert not found, f"seed {seed}: {found[:3]}"
+
+
+def test_a_broken_walk_is_found_and_shrunk_to_its_cause(seed, monkeypatch):
+    monkeypatch.setattr("fastroute.netns.lookup.ROUTE_ERRORS", {})
+    _, findings = verify.verify(seed, nodes=25, questions=150, families=(4,))
+    assert findings
+    smallest = min(findings, key=lambda f: len(f.plan.lines4))
+    assert len(smallest.plan.lines4) <= 2
+    assert any(word in smallest.text() for word in ("blackhole", "unreachable", "prohibit"))
+
+
+def test_walk_agrees_with_the_slow_truth_on_random_nodes(seed):
+    compared = 0
+    for number in range(seed, seed + 60):
+        with KernelNode(random_plan(Random(number))) as node:
+            namespace = node.state()
+        if not namespace.has_custom_rules(4):
+            continue
+        maker = QuestionMaker(Random(number), namespace)
+        for _ in range(100):
+            packet = maker.packet(4)
+            if packet.in_interface is not None:
+                continue
+            decision = decide(namespace, packet)
+            if decision.rule is None:
+                continue
+            rule, route, error = reference.look_up(namespace, packet)
+            compared += 1
+            assert decision.rule == rule, f"seed {number}: {packet}"
+            if decision.verdict is not Verdict.ERROR:
+                assert (decision.route, error) == (route, ""), f"seed {number}: {packet}"
+    assert compared > 500
+
+
+def test_plan_of_a_namespace_builds_that_namespace():
+    node = Namespace(
+        links=(Link("lo"), Link("ens5"), Link("eni1")),
+        rules=(*default_rules(4), Rule(1536, src_prefix=Prefix(0x0A000606, 32), table_id=2), *default_rules(6)),
+        routes=(
+            Route(2, 4, Prefix(0x0A000001, 32), next_hops=(NextHop("ens5"),), scope=Scope.LINK),
+            Route(2, 4, Prefix(0, 0), next_hops=(NextHop("ens5", 0x0A000001, 4),)),
+        ),
+        sysctls=Sysctls(True, None, {"ens5": InterfaceSysctls(rp_filter=2)}),
+    )
+    with KernelNode(verify.plan_of(node)) as built:
+        state = built.state()
+    assert {(r.prefix, r.next_hops[0].gateway, r.next_hops[0].out_interface) for r in state.tables[4, 2]} == {
+        (Prefix(0x0A000001, 32), None, "ens5"),
+        (Prefix(0, 0), 0x0A000001, "ens5"),
+    }
+    assert state.sysctls.rp_filter("ens5") == 2
+    assert state.sysctls.forwards("eni1")
