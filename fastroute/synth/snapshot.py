@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from fastroute.synth import aws_json, kubernetes_json
+from fastroute.synth import aws_gateways, aws_json, kubernetes_json
 from fastroute.synth.account import Account
 from fastroute.synth.clock import CAPTURED_AT, rfc3339
 from fastroute.synth.node_dump import route_dump, rule_dump
@@ -27,9 +27,9 @@ def write_snapshot(account: Account, folder: Path, *, log_format: str, node_dump
         (region / sub_folder).mkdir(parents=True)
     for name, key, entries in aws_json.lists(account, log_format):
         _write_items(region / f"{name}.json", b'{\n    "%s": ' % key.encode(), entries, b"\n}\n")
-    for prefix_list in aws_json.prefix_lists(account):
-        _write(region / "PrefixListEntries" / f"{prefix_list.id}.json", {"Entries": aws_json.prefix_list_entries(prefix_list)})
-    table_id, routes = aws_json.transit_routes(account)
+    for prefix_list in aws_gateways.prefix_lists(account):
+        _write(region / "PrefixListEntries" / f"{prefix_list.id}.json", {"Entries": aws_gateways.prefix_list_entries(prefix_list)})
+    table_id, routes = aws_gateways.transit_routes(account)
     _write(region / "TransitGatewayRoutes" / f"{table_id}.json", {"Routes": routes, "AdditionalRoutesAvailable": False})
     _write(region / "cluster.json", {"cluster": aws_json.cluster(account)})
 
