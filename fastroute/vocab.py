@@ -200,5 +200,5 @@ ENUM_COLUMNS: dict[str, type[IntEnum]] = {
 # Source: Linux net.ipv4.ip_local_port_range default 32768-60999.
 EPHEMERAL_PORT_MIN = 32768
 
-TCP, UDP, ICMP, ICMPV6 = 6, 17, 1, 58
+TCP, UDP, SCTP, ICMP, ICMPV6 = 6, 17, 132, 1, 58
 TCP_SYN, TCP_ACK = 0x02, 0x10

@@ -11,7 +11,7 @@ from ipaddress import IPv4Network, ip_address, ip_network
 
 from fastroute.cni import naming
 from fastroute.cni.node import NodePlan
-from fastroute.netns import (
+from fastroute.netns.model import (
     TABLE_LOCAL,
     TABLE_MAIN,
     Addr,

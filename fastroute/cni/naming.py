@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from ipaddress import IPv4Network, ip_network
 
-from fastroute.netns import TABLE_MAIN
+from fastroute.netns.model import TABLE_MAIN
 from fastroute.topology import Eni
 
 # Rule priorities, in the order in which they are tried. The gaps belong to the administrator.

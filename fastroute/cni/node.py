@@ -8,7 +8,7 @@ from enum import Enum
 
 from fastroute.cni.naming import table_of_eni, veth_name
 from fastroute.cni.settings import CniSettings
-from fastroute.netns import TABLE_MAIN
+from fastroute.netns.model import TABLE_MAIN
 from fastroute.topology import Eni, Node, Pod, TopologyIndex, Vpc
 
 # Source: amazon-vpc-cni-k8s v1.23.1 pkg/awsutils/awsutils.go (eniNoManageTagKey, eniNodeTagKey)

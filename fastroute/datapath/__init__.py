@@ -1,1 +1,47 @@
 """Compile to flat arrays, the walk, legs, and explain."""
+
+from fastroute.datapath.compile import compile_topology, texts
+from fastroute.datapath.explain import Explainer, Explanation, Flow
+from fastroute.datapath.hops import Hop
+from fastroute.datapath.locate import guess_spaces, locate
+from fastroute.datapath.paths import PathDecoder, path_tables
+from fastroute.datapath.state import (
+    DESTINATION_LEG_BITS,
+    REASON_TEXTS,
+    SOURCE_LEG_SHIFT,
+    VPC_LEG_SHIFT,
+    Compiled,
+    Names,
+    Reason,
+    RowFlag,
+    Rows,
+    Source,
+)
+from fastroute.datapath.walk import Answers, Questions, empty_answers, walk
+
+__all__ = [
+    "DESTINATION_LEG_BITS",
+    "REASON_TEXTS",
+    "SOURCE_LEG_SHIFT",
+    "VPC_LEG_SHIFT",
+    "Answers",
+    "Compiled",
+    "Explainer",
+    "Explanation",
+    "Flow",
+    "Hop",
+    "Names",
+    "PathDecoder",
+    "Questions",
+    "Reason",
+    "RowFlag",
+    "Rows",
+    "Source",
+    "compile_topology",
+    "empty_answers",
+    "guess_spaces",
+    "locate",
+    "path_tables",
+    "texts",
+    "walk",
+]
