@@ -273,7 +273,10 @@ def default_rules(family: int) -> tuple[Rule, ...]:
 
 @dataclass(frozen=True)
 class Namespace:
-    """One routing domain. Rows stand in the order of the dump: of equal rules and of equal routes the earlier one decides."""
+    """One routing domain. Rows stand in the order of the dump: of equal rules and of equal routes the earlier one decides.
+
+    `table_names` are those of tables that are known by name.
+    """
 
     links: tuple[Link, ...] = ()
     addrs: tuple[Addr, ...] = ()
@@ -281,6 +284,11 @@ class Namespace:
     routes: tuple[Route, ...] = ()
     sysctls: Sysctls = Sysctls()
     known: Known = COMPLETE
+    table_names: Mapping[int, str] = field(default_factory=dict)
+
+    def table_text(self, table_id: int) -> str:
+        """Return a table as the machine's operators write it, by name where the dumps gave one."""
+        return self.table_names.get(table_id) or table_text(table_id)
 
     @cached_property
     def rules_by_family(self) -> dict[int, tuple[Rule, ...]]:

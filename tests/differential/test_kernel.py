@@ -1,12 +1,15 @@
 """The running kernel as referee, on random nodes in namespaces of their own. Skipped, with the reason, where they cannot be made."""
 
 import os
+import subprocess
+from dataclasses import replace
 from random import Random
 
 import pytest
 
+from fastroute.io.iproute2 import read_ip
 from fastroute.netns.decision import Verdict
-from fastroute.netns.model import InterfaceSysctls, Link, Namespace, NextHop, Prefix, Route, Rule, Scope, Sysctls, default_rules
+from fastroute.netns.model import InterfaceSysctls, Link, Namespace, NextHop, Prefix, Route, Rule, RuleAction, Scope, Sysctls, default_rules
 from fastroute.netns.walk import decide
 from fastroute.referee import verify
 from fastroute.referee.compare import differences
@@ -95,3 +98,35 @@ def test_plan_of_a_namespace_builds_that_namespace():
     }
     assert state.sysctls.rp_filter("ens5") == 2
     assert state.sysctls.forwards("eni1")
+
+
+def listing(node: KernelNode, *words: str) -> str:
+    return subprocess.run(["ip", "-n", node.name, *words], capture_output=True, text=True, check=True).stdout
+
+
+def comparable(row):
+    """A row without its line and without the protocol's name, which netlink gives as a number; a table only where the rule has one."""
+    row = replace(row, source_line=-1)
+    if isinstance(row, Link):
+        return replace(row, has_carrier=True)
+    if isinstance(row, Rule):
+        return replace(row, protocol="", table_id=row.table_id if row.action is RuleAction.LOOKUP else 0)
+    return replace(row, protocol="kernel" if row.protocol == "kernel" else "") if isinstance(row, Route) else row
+
+
+@pytest.mark.parametrize("form", [(), ("-j",), ("-j", "-p"), ("-d",)], ids=["text", "json", "pretty", "details"])
+def test_readers_see_what_netlink_sees(seed, form):
+    for number in range(seed, seed + 12):
+        with KernelNode(random_plan(Random(number))) as node:
+            before = None
+            while before != (before := node.state()):
+                rules = [read_ip(listing(node, *form, "rule")), read_ip(listing(node, *form, "-6", "rule"), family=6)]
+                routes = read_ip(listing(node, *form, "route", "show", "table", "all"))
+                addrs = read_ip(listing(node, *form, "addr"))
+        for dump in (*rules, routes, addrs):
+            assert not dump.account.problems
+            assert not dump.account.notes
+        assert [comparable(r) for dump in rules for r in dump.rules] == [comparable(r) for r in before.rules], f"seed {number}"
+        assert [comparable(r) for r in routes.routes] == [comparable(r) for r in before.routes], f"seed {number}"
+        assert {comparable(a) for a in addrs.addrs} == set(before.addrs), f"seed {number}"
+        assert [comparable(link) for link in addrs.links] == [comparable(link) for link in before.links], f"seed {number}"
