@@ -2,5 +2,6 @@
 
 from fastroute.synth.account import Account, make_account
 from fastroute.synth.generate import SynthResult, generate
+from fastroute.synth.questions import answers, questions
 
-__all__ = ["Account", "SynthResult", "generate", "make_account"]
+__all__ = ["Account", "SynthResult", "answers", "generate", "make_account", "questions"]

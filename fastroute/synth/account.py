@@ -22,7 +22,7 @@ NUM_UNOWNED = 64
 ENDED_SHARE = 0.04
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Account:
     """What exists, as objects that know each other.
 

@@ -144,33 +144,19 @@ class Observer:
     def _judge(self, exchange: Exchange, way: Way, real: tuple[End, End], seen: tuple[End, End], opener: Opener) -> tuple[Truth, bool]:
         """The truth row, and whether record and snapshot determine it."""
         src, dst = real
-        if Kind.UNKNOWN in (src.kind, dst.kind):
-            return _only_kinds(seen), False
         has_ports = exchange.protocol in (TCP, UDP)
         stated = opener
         if not has_ports:
             stated = Opener.DST if self._answers_untranslated(seen) else Opener.UNKNOWN
-        decidable = real == seen and not self._is_ambiguous(seen, stated) and not any(end.is_warm for end in seen)
+        decidable = (
+            real == seen and not self._is_ambiguous(seen, stated) and not any(end.is_warm or end.kind is Kind.UNKNOWN for end in seen)
+        )
         if stated is Opener.UNKNOWN and decidable:
             decidable = self._ways.way(src, dst, Opener.SRC) == self._ways.way(src, dst, Opener.DST)
         if has_ports and not (exchange.needs_syn and self._has_packet_addresses):
             # the default format has no flags either
             decidable = decidable and self._opener_by_ports(exchange, seen, opener) is opener
-        truth = (
-            *src.columns,
-            *dst.columns,
-            stated.name,
-            _name(form_of(src, dst)),
-            way.path_class.name,
-            way.disposition.name,
-            way.out_eni.id if way.out_eni else None,
-            way.in_eni.id if way.in_eni else None,
-            way.rule_priority if way.rule_priority is None else int(way.rule_priority),
-            way.table,
-            text(way.wire_src) if way.wire_src is not None else None,
-            None,
-        )
-        return truth, decidable
+        return truth_row(src, dst, stated, way), decidable
 
     def _answers_untranslated(self, seen: tuple[End, End]) -> bool:
         """A pod's own address towards a range that would be translated: it can only be an answer."""
@@ -225,10 +211,23 @@ class Observer:
         return _TRAFFIC_PATH.get(way.path_class, TRAFFIC_SAME_VPC)
 
 
-def _only_kinds(seen: tuple[End, End]) -> Truth:
-    by_name = {"src_kind": seen[0].kind.name, "dst_kind": seen[1].kind.name}
-    return tuple(by_name.get(name) for name in TRUTH_COLUMNS)
-
-
-def _name(value: object) -> str | None:
-    return getattr(value, "name", None)
+def truth_row(src: End, dst: End, opener: Opener, way: Way) -> Truth:
+    """Values of `TRUTH_COLUMNS`; of a flow with an unknown end, the kinds alone."""
+    if Kind.UNKNOWN in (src.kind, dst.kind):
+        by_name = {"src_kind": src.kind.name, "dst_kind": dst.kind.name}
+        return tuple(by_name.get(name) for name in TRUTH_COLUMNS)
+    form = form_of(src, dst)
+    return (
+        *src.columns,
+        *dst.columns,
+        opener.name,
+        form.name if form is not None else None,
+        way.path_class.name,
+        way.disposition.name,
+        way.out_eni.id if way.out_eni else None,
+        way.in_eni.id if way.in_eni else None,
+        None if way.rule_priority is None else int(way.rule_priority),
+        way.table,
+        None if way.wire_src is None else text(way.wire_src),
+        None,
+    )

@@ -52,7 +52,7 @@ class Demand:
     pod_single: int = 0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Network:
     """Everything that does not belong to a node. Lists by zone follow the order of `zones`."""
 

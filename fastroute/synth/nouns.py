@@ -1,4 +1,7 @@
-"""The things of a made account: network, machines, workloads. They know each other directly, so the truth needs no look-up by text."""
+"""The things of a made account: network, machines, workloads.
+
+They know each other directly, so the truth needs no look-up by text; and none prints its fields, as that would print the whole account.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from fastroute.synth.addresses import Block
 TCP_NAME, UDP_NAME = "TCP", "UDP"
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Zone:
     """An availability zone: the name is per account, the id is the physical place."""
 
@@ -17,7 +20,7 @@ class Zone:
     az_id: str
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Route:
     """One row of a route table. `target` is a gateway id or `local`; `prefix_list` replaces the destination where set."""
 
@@ -27,7 +30,7 @@ class Route:
     prefix_list: PrefixList | None = None
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class RouteTable:
     """Routes of the subnets that are associated with it, and of all others when it is the main one."""
 
@@ -38,7 +41,7 @@ class RouteTable:
     is_main: bool = False
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Vpc:
     """A VPC with one or more CIDR blocks; `holders` says which interface holds an address."""
 
@@ -60,7 +63,7 @@ class Vpc:
         return any(addr in block for block in self.blocks)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Subnet:
     """A range of one zone. `table` is None where no table is associated."""
 
@@ -78,7 +81,7 @@ class Subnet:
         return (self.table or self.vpc.main_table).routes
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Eni:
     """A network interface. `secondary` are single addresses, `prefixes` delegated /28 blocks."""
 
@@ -107,7 +110,7 @@ class Eni:
         return bool(self.secondary or self.prefixes)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Instance:
     """An EC2 instance; interfaces in attachment order, the first is the primary."""
 
@@ -118,7 +121,7 @@ class Instance:
     node: Node | None = None
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Node:
     """A Kubernetes node: an instance, the pods on it, and the addresses that no pod holds."""
 
@@ -158,7 +161,7 @@ class Container:
     ports: tuple[Port, ...] = ()
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Workload:
     """What makes pods. `template_hash` is set for a Deployment, whose pods belong to its ReplicaSet."""
 
@@ -179,7 +182,7 @@ class Workload:
         return [port for container in self.containers for port in container.ports]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Pod:
     """A pod. `eni` is None for host-network pods; a pod that ended keeps the address it once had in its status."""
 
@@ -195,7 +198,7 @@ class Pod:
     eni: Eni | None = None
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Service:
     """A Service in front of one workload. `cluster_ip` is None when headless; node ports by position where it has them."""
 
@@ -208,7 +211,7 @@ class Service:
     node_ports: tuple[int, ...] = ()
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class PrefixList:
     """A managed prefix list of AWS, such as that of S3 in a region."""
 
@@ -217,7 +220,7 @@ class PrefixList:
     blocks: list[Block]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class NatGateway:
     """A public NAT gateway: one zone, one interface, one Elastic IP."""
 
@@ -226,7 +229,7 @@ class NatGateway:
     allocation_id: str
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Peering:
     """A peering connection from `vpc` to another, which the snapshot may not hold."""
 
@@ -239,7 +242,7 @@ class Peering:
     peer: Vpc | None = None
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Endpoint:
     """A VPC endpoint: a gateway with a prefix list, or an interface endpoint with its ENIs."""
 
@@ -251,7 +254,7 @@ class Endpoint:
     enis: list[Eni] = field(default_factory=list)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class LoadBalancer:
     """A network or application load balancer: one ENI a zone."""
 
@@ -262,7 +265,7 @@ class LoadBalancer:
     enis: list[Eni]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class TransitGateway:
     """A transit gateway, its attachment of the VPC, and the ranges behind it."""
 

@@ -79,7 +79,7 @@ def write_logs(
     num_files = min(MAX_FILES, max(2, -(-records // RECORDS_PER_FILE))) if records > 1 else 1
     kinds = TrafficKinds(account, random.Random(f"traffic {seed}"), reused_addresses=reused_addresses)
     observer = Observer(account, account.logged_vpcs, has_packet_addresses=not default_format)
-    catalog = build_catalog(account, kinds.exchanges(min(MAX_EXCHANGES, max(120, records // RECORDS_PER_EXCHANGE))), observer)
+    catalog = build_catalog(account, kinds.recorded(min(MAX_EXCHANGES, max(120, records // RECORDS_PER_EXCHANGE))), observer)
     writer = _LogWriter(account, catalog, logs, truth, seed, default_format=default_format)
     step = timedelta(hours=1) if num_files <= 24 else timedelta(minutes=5)
     done = files = decidable = 0

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from itertools import accumulate
 
 from fastroute.synth.account import Account
-from fastroute.synth.addresses import Block, block
+from fastroute.synth.addresses import Block, block, number
 from fastroute.synth.ends import End, Ends
 from fastroute.synth.exchanges import Exchange
 from fastroute.synth.network import FAR_PEER_BLOCK, ON_PREM_BLOCKS, PEER_REGION, S3_BLOCKS, SERVICE_BLOCK
@@ -28,6 +28,7 @@ INTERNET_BLOCKS = (
 )
 NOBODY_BLOCK = "10.233.0.0/16"
 """A private range that no route table names."""
+METADATA_ADDRESS = "169.254.169.254"
 HTTPS, SSH = 443, 22
 HIDDEN_LOW_PORT, HIDDEN_HIGH_PORT = 8081, 47_001
 """Ports that pods serve without declaring them: the lower is told from a client's by its number, the higher only by the handshake."""
@@ -51,14 +52,19 @@ class TrafficKinds:
         self._running_at = {pod.addr: pod for pod in self._pods}
         self._internet = [block(each) for each in INTERNET_BLOCKS]
         self._s3 = [block(each) for each in S3_BLOCKS]
-        self._shares: list[tuple[float, Maker]] = self._ordinary()
-        if reused_addresses:
-            self._shares.append((1.0, self.reused_ghost))
+        self._reused_addresses = reused_addresses
 
-    def exchanges(self, count: int) -> Iterator[Exchange]:
-        """At least one of each kind that the account has, then by share, `count` in all."""
-        makers = [maker for _, maker in self._shares]
-        cumulative = list(accumulate(share for share, _ in self._shares))
+    def recorded(self, count: int) -> Iterator[Exchange]:
+        """What flow logs show: at least one of each kind that the account has, then by share, `count` in all."""
+        yield from self._draw([*self._ordinary(), *self._former(), *([(1.0, self.reused_ghost)] if self._reused_addresses else [])], count)
+
+    def asked(self, count: int) -> Iterator[Exchange]:
+        """What one may ask: the same without pods that ended, and with what no interface sees."""
+        yield from self._draw([*self._ordinary(), *self._unseen()], count)
+
+    def _draw(self, shares: list[tuple[float, Maker]], count: int) -> Iterator[Exchange]:
+        makers = [maker for _, maker in shares]
+        cumulative = list(accumulate(share for share, _ in shares))
         made = 0
         for maker in makers:
             exchange = maker()
@@ -116,9 +122,20 @@ class TrafficKinds:
             (0.4, self.pod_to_unowned),
             (0.3, self.pod_to_warm),
             (0.2, self.pod_to_nobody),
-            (1.0, self.ghost_to_pod),
-            (0.6, self.ghost_to_internet),
-            (0.6, self.pod_to_ghost),
+        ]
+
+    def _former(self) -> list[tuple[float, Maker]]:
+        return [(1.0, self.ghost_to_pod), (0.6, self.ghost_to_internet), (0.6, self.pod_to_ghost)]
+
+    def _unseen(self) -> list[tuple[float, Maker]]:
+        return [
+            (6.0, self.pod_to_neighbour),
+            (2.0, self.pod_to_own_node),
+            (2.0, self.node_to_own_pod),
+            (1.0, self.pod_to_itself),
+            (1.0, self.pod_to_metadata),
+            (0.5, self.node_to_metadata),
+            (0.5, self.node_to_own_warm),
         ]
 
     # ends, drawn
@@ -349,6 +366,41 @@ class TrafficKinds:
         node = eni.instance.node if eni.instance else None
         target = self._ends.host(node, TCP, port) if node else self._ends.eni(eni)
         return Exchange(self._internet_end(), target, TCP, port, refused=True)
+
+    # what never reaches an interface, or is not logged there
+
+    def pod_to_neighbour(self) -> Exchange | None:
+        """Another pod of the same node."""
+        client = self._rng.choice(self._pods)
+        server = self._rng.choice([pod for pod in client.node.pods if pod.eni])
+        return Exchange(self._ends.pod(client), self._ends.pod(server), TCP, 8080)
+
+    def pod_to_own_node(self) -> Exchange | None:
+        client = self._rng.choice(self._pods)
+        eni = self._rng.choice(client.node.instance.enis)
+        return Exchange(self._ends.pod(client), self._ends.host(client.node, TCP, KUBELET_PORT, eni), TCP, KUBELET_PORT)
+
+    def node_to_own_pod(self) -> Exchange | None:
+        """A probe of the kubelet."""
+        server = self._rng.choice(self._pods)
+        return Exchange(self._ends.host(server.node, TCP, 0), self._ends.pod(server), TCP, 8080)
+
+    def pod_to_itself(self) -> Exchange | None:
+        pod = self._pod()
+        return Exchange(pod, pod, TCP, 8080)
+
+    def pod_to_metadata(self) -> Exchange | None:
+        return Exchange(self._pod(), self._ends.outside(Kind.LINK_LOCAL, number(METADATA_ADDRESS)), TCP, 80)
+
+    def node_to_metadata(self) -> Exchange | None:
+        return Exchange(self._client_host(), self._ends.outside(Kind.LINK_LOCAL, number(METADATA_ADDRESS)), TCP, 80)
+
+    def node_to_own_warm(self) -> Exchange | None:
+        """The node has no route to it but the default."""
+        node = self._rng.choice(self._account.nodes)
+        if not node.warm:
+            return None
+        return Exchange(self._ends.host(node, TCP, 0), self._ends.warm(node, *self._rng.choice(node.warm)), TCP, 8080)
 
     # pods that ended
 

@@ -63,6 +63,9 @@ class Ways:
         node, eni = src.node, src.eni
         assert node is not None
         assert eni is not None
+        if src.pod is not None and src.pod is dst.pod:
+            # decided inside the pod: the node is never asked
+            return Way(PathClass.INTRA_POD, Disposition.DELIVERED)
         if any(dst.addr == each.primary for each in node.instance.enis):
             return Way(PathClass.SAME_NODE, Disposition.DELIVERED, rule_priority=RulePriority.LOCAL, table="local")
         if dst.kind is Kind.POD and dst.node is node:
@@ -89,6 +92,8 @@ class Ways:
         """From the out interface on: the route table of its subnet decides."""
         out = start.out_eni
         assert out is not None
+        if dst.kind is Kind.LINK_LOCAL:
+            return replace(start, path_class=PathClass.LINK_LOCAL, disposition=Disposition.EXITS_NETWORK)
         route = best_route(out.subnet.routes, dst.addr)
         if route is None:
             return replace(start, disposition=Disposition.NO_ROUTE)
