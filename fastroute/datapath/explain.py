@@ -17,8 +17,9 @@ from fastroute.datapath.owners import AGENTS, End, OwnerFinder, eni_role_is_endp
 from fastroute.datapath.state import REASON_TEXTS, Reason
 from fastroute.netns.decision import Decision, Verdict
 from fastroute.netns.model import Namespace, table_text
+from fastroute.netns.text import rule_text
 from fastroute.netns.walk import route
-from fastroute.topology import Eni, EniRole, Pod, RouteTable, Topology, TopologyIndex
+from fastroute.topology import Eni, EniRole, Node, Pod, RouteTable, Topology, TopologyIndex
 from fastroute.vocab import IN_CLUSTER, TCP, Attribution, Disposition, Form, Kind, Opener, PathClass
 from fastroute.vpc import Next, Step, best_route, effective_routes, step
 
@@ -197,6 +198,15 @@ class Explainer:
         if plan.node.name not in self._namespaces:
             self._namespaces[plan.node.name] = derive_namespace(self.topology, plan)
         return self._namespaces[plan.node.name]
+
+    def rules_naming(self, node: Node, addr: str) -> list[str]:
+        """The node's rules that select exactly this address, as `ip rule` prints them; empty where its state is not known."""
+        plan = self.owners.plan(node)
+        number = int(ip_address(addr))
+        if not isinstance(plan, NodePlan) or ":" in addr:
+            return []
+        rules = self._namespace(plan).rules_by_family[4]
+        return [f"{rule.priority}:\t{rule_text(rule)}" for rule in rules if number in {rule.src_prefix.addr, rule.dst_prefix.addr} and number]
 
     def _decide(self, plan: NodePlan, src: End, dst: End, marked: bool) -> Decision:
         """Ask the node's routing domain: from the pod's veth, or as a process of the node itself."""

@@ -1,0 +1,84 @@
+"""fastroute trace SRC DST[:PORT]."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from fastroute.cli import DONE, FINDINGS, INCOMPLETE
+from fastroute.cli.terminal import paint, print_json
+
+if TYPE_CHECKING:
+    from fastroute.datapath import Explanation, Hop
+    from fastroute.datapath.owners import End
+
+
+@click.command("trace")
+@click.argument("src")
+@click.argument("dst", metavar="DST[:PORT]")
+@click.option("--snapshot", "-s", required=True, type=click.Path(), help="Snapshot folder.")
+@click.option("--protocol", type=click.Choice(["tcp", "udp", "sctp", "icmp"]), default="tcp", show_default=True)
+@click.option("--vpc", metavar="ID", help="VPC in whose address space the addresses are meant, where they do not tell.")
+@click.option("--output", "-o", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.pass_context
+def command(ctx: click.Context, src: str, dst: str, snapshot: str, protocol: str, vpc: str | None, output: str) -> None:
+    """Walk one flow and print each hop with the rule, table and route that decided it.
+
+    SRC and DST are namespace/pod, a node, an interface or instance id, namespace/service, localhost, or an address. SRC opens the
+    connection. Exit code 1 where the packet does not arrive, 3 where that cannot be decided.
+    """
+    from fastroute.io.snapshot import read_snapshot
+    from fastroute.jobs.trace import Question, to_dict, trace
+
+    topology = read_snapshot(snapshot).topology
+    explanation = trace(topology, Question(src, dst, protocol, vpc))
+    if output == "json":
+        print_json(to_dict(explanation))
+    else:
+        print_trace(explanation)
+    ctx.exit(exit_code(explanation))
+
+
+def exit_code(explanation: Explanation) -> int:
+    """0 where the packet arrives, 1 where it does not, 3 where that is not decided."""
+    from fastroute.vocab import ARRIVES, Disposition
+
+    if explanation.path.disposition in ARRIVES:
+        return DONE
+    return INCOMPLETE if explanation.path.disposition is Disposition.UNDECIDED else FINDINGS
+
+
+def print_trace(explanation: Explanation) -> None:
+    """Print the ends, the hops and the outcome of one walk."""
+    path = explanation.path
+    click.echo(f"{paint(end_text(explanation.src), bold=True)}  ->  {paint(end_text(explanation.dst), bold=True)}")
+    for i, hop in enumerate(path.hops, 1):
+        click.echo(f"  {i}. {hop_text(hop)}")
+    if path.wire_src is not None:
+        click.echo(f"     source NAT: {explanation.src.addr} leaves as {path.wire_src}")
+    form = explanation.form.name if explanation.form is not None else "form unknown"
+    arrives = exit_code(explanation)
+    colour = {DONE: "green", FINDINGS: "red", INCOMPLETE: "yellow"}[arrives]
+    click.echo(f"  {paint(path.disposition.name, colour, bold=True)}  {form}  {path.path_class.name}" + (f"  ({path.reason})" if path.reason else ""))
+
+
+def end_text(end: End) -> str:
+    """One end in words: what it is, its address, where it sits."""
+    name = end.pod.key if end.pod is not None else end.node.name if end.node is not None else ""
+    if not name and end.service is not None:
+        name = end.service.key
+    if not name and end.eni is not None:
+        name = end.eni.description or end.eni.id
+    place = [part for part in (end.node.name if end.pod is not None and end.node is not None else "", end.subnet.az_id if end.subnet else "") if part]
+    words = [end.kind.name, name, str(end.addr)]
+    return " ".join(word for word in words if word) + (f" ({', '.join(place)})" if place else "")
+
+
+def hop_text(hop: Hop) -> str:
+    """One hop in words: where, what decided, the way out, what comes next."""
+    decided = [f"rule {hop.rule_priority}" if hop.rule_priority is not None else "", f"table {hop.table}" if hop.table else "", hop.prefix]
+    way = [f"dev {hop.device}" if hop.device else "", f"via {hop.gateway}" if hop.gateway else ""]
+    text = f"{paint(hop.domain or 'VPC', 'cyan')}: " + ", ".join(filter(None, decided))
+    out = " ".join(filter(None, way))
+    return text + (f" -> {out}" if out else "") + (f"  => {hop.next_domain}" if hop.next_domain and hop.next_domain != hop.domain else "")
