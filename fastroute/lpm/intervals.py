@@ -3,11 +3,10 @@
 Every look-up structure of this package is built from them. Many tables at once: they are sorted by table first.
 """
 
-from __future__ import annotations
+# mypy: ignore-errors
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 from fastroute.arrays import NONE
 
@@ -34,36 +33,43 @@ def emit4(starts, values, count, first, start, value):
 
 
 @njit(cache=True, nogil=True)
-def sweep4(table, base, length, value, num_tables, offsets, starts, values):
-    """Sorted prefixes -> intervals, one table after the other.
+def sweep4(order, ends, base, length, value, offsets, starts, values):
+    """Prefixes -> intervals, one table after the other.
 
-    Preconditions: sorted by (table, base, length), no prefix twice in a table; starts and values hold 2 * n + num_tables entries.
-    `offsets` (num_tables + 1,) is filled; every table begins at address 0. Returns the number of intervals.
+    `order` visits the rows by (table, base, length); table t ends before position `ends[t]` of it. starts and values hold
+    2 * n + num_tables entries. Fills `offsets` (num_tables + 1,); every table begins at address 0. Returns the number of
+    intervals, or -1 - position where a table holds the prefix that is at position - 1 of the order once more.
     """
     stack_end = np.empty(33, np.uint64)
     stack_value = np.empty(33, np.int32)
-    count, i, n = 0, 0, len(base)
-    for t in range(num_tables):
+    stack_len = np.empty(33, np.uint8)
+    count, position = 0, 0
+    for t in range(ends.shape[0]):
         offsets[t] = first = count
         depth = 0
         count = emit4(starts, values, count, first, np.uint64(0), np.int32(NONE))
-        while i < n and table[i] == t:
+        while position < ends[t]:
+            i = order[position]
             begin = np.uint64(base[i])
             while depth > 0 and stack_end[depth - 1] < begin:
                 depth -= 1
                 outer = stack_value[depth - 1] if depth > 0 else np.int32(NONE)
                 count = emit4(starts, values, count, first, stack_end[depth] + np.uint64(1), outer)
+            last = last_of4(base[i], length[i])
+            if depth > 0 and stack_len[depth - 1] == length[i]:
+                return -1 - position
             count = emit4(starts, values, count, first, begin, value[i])
-            stack_end[depth] = last_of4(base[i], length[i])
+            stack_end[depth] = last
+            stack_len[depth] = length[i]
             stack_value[depth] = value[i]
             depth += 1
-            i += 1
+            position += 1
         while depth > 0:
             depth -= 1
             outer = stack_value[depth - 1] if depth > 0 else np.int32(NONE)
             if stack_end[depth] < np.uint64(0xFFFFFFFF):
                 count = emit4(starts, values, count, first, stack_end[depth] + np.uint64(1), outer)
-    offsets[num_tables] = count
+    offsets[ends.shape[0]] = count
     return count
 
 
@@ -108,39 +114,35 @@ def emit_after6(starts, values, count, first, hi, lo, value):
 
 
 @njit(cache=True, nogil=True)
-def sweep6(table, base, length, value, num_tables, offsets, starts, values):
-    """As `sweep4`; base (n, 2) uint64 as (hi, lo)."""
+def sweep6(order, ends, base, length, value, offsets, starts, values):
+    """As `sweep4`; base (n, 2) uint64 as (hi, lo), starts likewise."""
     stack_end = np.empty((129, 2), np.uint64)
     stack_value = np.empty(129, np.int32)
-    count, i, n = 0, 0, len(length)
-    for t in range(num_tables):
+    stack_len = np.empty(129, np.uint8)
+    count, position = 0, 0
+    for t in range(ends.shape[0]):
         offsets[t] = first = count
         depth = 0
         count = emit6(starts, values, count, first, np.uint64(0), np.uint64(0), np.int32(NONE))
-        while i < n and table[i] == t:
+        while position < ends[t]:
+            i = order[position]
             hi, lo = base[i, 0], base[i, 1]
             while depth > 0 and (stack_end[depth - 1, 0] < hi or (stack_end[depth - 1, 0] == hi and stack_end[depth - 1, 1] < lo)):
                 depth -= 1
                 outer = stack_value[depth - 1] if depth > 0 else np.int32(NONE)
                 count = emit_after6(starts, values, count, first, stack_end[depth, 0], stack_end[depth, 1], outer)
+            last_hi, last_lo = last_of6(hi, lo, length[i])
+            if depth > 0 and stack_len[depth - 1] == length[i]:
+                return -1 - position
             count = emit6(starts, values, count, first, hi, lo, value[i])
-            stack_end[depth, 0], stack_end[depth, 1] = last_of6(hi, lo, length[i])
+            stack_end[depth, 0], stack_end[depth, 1] = last_hi, last_lo
+            stack_len[depth] = length[i]
             stack_value[depth] = value[i]
             depth += 1
-            i += 1
+            position += 1
         while depth > 0:
             depth -= 1
             outer = stack_value[depth - 1] if depth > 0 else np.int32(NONE)
             count = emit_after6(starts, values, count, first, stack_end[depth, 0], stack_end[depth, 1], outer)
-    offsets[num_tables] = count
+    offsets[ends.shape[0]] = count
     return count
-
-
-def order4(table: NDArray[np.int32], base: NDArray[np.uint32], length: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Order of prefixes by (table, base, length)."""
-    return np.lexsort((length, base, table))
-
-
-def order6(table: NDArray[np.int32], base: NDArray[np.uint64], length: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """The same for (n, 2) bases."""
-    return np.lexsort((length, base[:, 1], base[:, 0], table))

@@ -1,0 +1,75 @@
+"""The door of every batch look-up: rows in the dtype that kernels are compiled for, room for the answers, slices for threads."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastroute.addr.buffers import frozen
+from fastroute.errors import AddressError
+
+_MIN_ROWS_A_THREAD = 1 << 16
+"""Below it a thread costs more than it saves."""
+
+
+def rows4(addrs: ArrayLike) -> NDArray[np.uint32]:
+    """(n,) uint32, uncopied where it is that already; other integers are range-checked, strided input is copied."""
+    array = np.asarray(addrs)
+    if array.ndim != 1:
+        raise AddressError(f"addresses of shape {array.shape}: pass (n,) numbers")
+    if array.dtype == np.uint32:
+        return frozen(array)
+    if array.size == 0:
+        return frozen(np.empty(0, np.uint32))
+    if array.dtype.kind not in "iu":
+        raise AddressError(f"addresses of dtype {array.dtype}: pass integers in host byte order")
+    bad = np.flatnonzero((array < 0) | (array > 0xFFFFFFFF))
+    if bad.size:
+        raise AddressError(f"addrs[{bad[0]}]: {array[bad[0]]} is not in 0 to 2**32 - 1")
+    return frozen(array, np.uint32)
+
+
+def rows6(addrs: ArrayLike) -> NDArray[np.uint64]:
+    """(n, 2) uint64 as (hi, lo)."""
+    array = np.asarray(addrs)
+    if array.size == 0:
+        return frozen(np.empty((0, 2), np.uint64))
+    if array.ndim != 2 or array.shape[1] != 2 or array.dtype != np.uint64:
+        raise AddressError(f"IPv6 addresses of shape {array.shape} and dtype {array.dtype}: pass (n, 2) uint64 as (hi, lo)")
+    return frozen(array)
+
+
+def output_of(out: NDArray[np.int32] | None, num_rows: int, *others: int) -> NDArray[np.int32]:
+    """`out`, checked, or new room."""
+    if any(other != num_rows for other in others):
+        raise AddressError(f"{num_rows} addresses beside {others[0]} tables; the lengths must be equal")
+    if out is None:
+        return np.empty(num_rows, np.int32)
+    if out.shape != (num_rows,) or out.dtype != np.int32 or not out.flags.c_contiguous or not out.flags.writeable:
+        raise AddressError(f"out: pass a writable contiguous int32 array of {num_rows} rows, not {out.dtype} {out.shape}")
+    return out
+
+
+def run_batch(kernel: Callable[..., Any], lpm: Any, addrs: NDArray[Any], out: NDArray[np.int32], parallel: bool) -> None:
+    """Run `kernel(lpm, addrs, out)`, which holds no lock, whole or in one slice a thread.
+
+    Threads of our own rather than numba's: its default threading layer ends the process when two Python threads start parallel loops.
+    """
+    num_threads = min(_num_cores(), addrs.shape[0] // _MIN_ROWS_A_THREAD) if parallel else 1
+    if num_threads < 2:
+        kernel(lpm, addrs, out)
+        return
+    cuts = np.linspace(0, addrs.shape[0], num_threads + 1).astype(np.int64)
+    with ThreadPoolExecutor(num_threads) as pool:
+        jobs = [pool.submit(kernel, lpm, addrs[a:b], out[a:b]) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    for job in jobs:
+        job.result()
+
+
+def _num_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

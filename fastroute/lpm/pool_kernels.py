@@ -1,0 +1,176 @@
+"""Many small tables in one array of 64-byte lines: the encoding, its builder and its look-up.
+
+A table of intervals is a search tree whose nodes are lines of 16 uint32, and one compare of a whole line finds the way::
+
+    inner line   [0..14] last address of children 0 to 14      [15] line of child 0; the others follow it
+    leaf line    [0..6] last address of intervals 0 to 6       [7..14] value + 1 of intervals 0 to 7       [15] unused
+
+The position in a line is the number of ends below the address. Unused ends are 255.255.255.255, which is below nothing. A value
+lies in the line of its interval, so a look-up touches one far line a level. Root word of a table: line << 3 | number of inner levels.
+"""
+# mypy: ignore-errors
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
+
+LINE = 16
+LEAF_INTERVALS, INNER_CHILDREN = 8, 16
+LEAF_ENDS, INNER_ENDS = 0x7F, 0x7FFF
+_UNUSED = 0xFFFFFFFF
+_BLOCK = 64
+
+
+def count_below(lines, line, ends, addr):
+    """How many of the words that the bit mask `ends` picks from a line are below the address."""
+    return sum(1 for k in range(LINE) if ends >> k & 1 and lines[line * LINE + k] < addr)
+
+
+@intrinsic
+def _count_below(typing_context, lines, line, ends, addr):
+    def generate(context, builder, signature, arguments):
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        vector, i16 = ir.VectorType(ir.IntType(32), LINE), ir.IntType(16)
+        at = builder.mul(arguments[1], ir.Constant(arguments[1].type, LINE))
+        words = builder.load(builder.bitcast(builder.gep(array.data, [at]), vector.as_pointer()), align=4)
+        zero = ir.Constant(ir.IntType(32), 0)
+        first = builder.insert_element(ir.Constant(vector, ir.Undefined), arguments[3], zero)
+        every = builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(ir.IntType(32), LINE), [0] * LINE))
+        below = builder.bitcast(builder.icmp_unsigned("<", words, every), i16)
+        counted = builder.and_(below, builder.trunc(arguments[2], i16))
+        popcount = cgutils.get_or_insert_function(builder.module, ir.FunctionType(i16, [i16]), "llvm.ctpop.i16")
+        return builder.zext(builder.call(popcount, [counted]), ir.IntType(64))
+
+    return types.int64(lines, types.int64, types.int64, types.uint32), generate
+
+
+@overload(count_below)
+def _count_below_compiled(lines, line, ends, addr):
+    return lambda lines, line, ends, addr: _count_below(lines, line, ends, addr)
+
+
+def prefetch(lines, line):
+    """Ask the memory for a line that is read soon; nothing to do without the compiler."""
+
+
+@intrinsic
+def _prefetch(typing_context, lines, line):
+    def generate(context, builder, signature, arguments):
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        at = builder.mul(arguments[1], ir.Constant(arguments[1].type, LINE))
+        pointer = builder.bitcast(builder.gep(array.data, [at]), ir.IntType(8).as_pointer())
+        flags = [ir.Constant(ir.IntType(32), flag) for flag in (0, 3, 1)]  # for reading, keep near, data
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type] + [flag.type for flag in flags])
+        builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0"), [pointer, *flags])
+        return context.get_dummy_value()
+
+    return types.void(lines, types.int64), generate
+
+
+@overload(prefetch)
+def _prefetch_compiled(lines, line):
+    return lambda lines, line: _prefetch(lines, line)
+
+
+@njit(cache=True, nogil=True)
+def num_lines(num_intervals):
+    """Lines of a table of so many intervals."""
+    level = (num_intervals + LEAF_INTERVALS - 1) // LEAF_INTERVALS
+    total = level
+    while level > 1:
+        level = (level + INNER_CHILDREN - 1) // INNER_CHILDREN
+        total += level
+    return total
+
+
+@njit(cache=True, nogil=True)
+def build_lines(firsts, counts, starts, values, lines, roots):
+    """Encode tables `starts[firsts[t] : firsts[t] + counts[t]]` one behind the other into `lines` (zeroed) and `roots`."""
+    at = 0
+    for t in range(roots.shape[0]):
+        first, count = firsts[t], counts[t]
+        width, level_first, level_len, depth = 1, at, 0, 0
+        while width == 1 or level_len > 1:  # leaves, then levels above them until one line is left
+            below_first, below_len = level_first, level_len
+            level_first = at
+            fan, num_ends = (LEAF_INTERVALS, 7) if width == 1 else (INNER_CHILDREN, 15)
+            num_children = count if width == 1 else below_len
+            level_len = (num_children + fan - 1) // fan
+            for node in range(level_len):
+                for k in range(num_ends):
+                    following = (node * fan + k + 1) * width  # interval that begins behind child k
+                    lines[at * LINE + k] = starts[first + following] - np.uint32(1) if following < count else np.uint32(_UNUSED)
+                if width == 1:
+                    for k in range(min(fan, count - node * fan)):
+                        lines[at * LINE + 7 + k] = np.uint32(values[first + node * fan + k] + 1)
+                else:
+                    lines[at * LINE + 15] = np.uint32(below_first + node * fan)
+                at += 1
+            depth += width > 1
+            width *= fan
+        roots[t] = np.uint32(level_first << 3 | depth)
+    return at
+
+
+@njit(cache=True, nogil=True)
+def leaf_of(pool, table, addr):
+    """The leaf line that holds the address."""
+    root = np.int64(pool.roots[table])
+    line = root >> 3
+    for _ in range(root & 7):
+        line = np.int64(pool.lines[line * LINE + 15]) + count_below(pool.lines, line, INNER_ENDS, addr)
+    return line
+
+
+@njit(cache=True, nogil=True)
+def value_in_leaf(pool, line, addr):
+    """The value in that leaf line, -1 where nothing matches."""
+    return np.int32(np.int64(pool.lines[line * LINE + 7 + count_below(pool.lines, line, LEAF_ENDS, addr)]) - 1)
+
+
+@njit(cache=True, nogil=True)
+def pool4_one(pool, table, addr):
+    """Value of the longest match of one uint32 address in one table, or -1. Precondition: 0 <= table < num_tables."""
+    return value_in_leaf(pool, leaf_of(pool, table, addr), addr)
+
+
+@njit(cache=True, nogil=True)
+def grouped4(pool, tables, addrs, out):
+    """For rows whose table seldom changes: its lines are near already."""
+    for i in range(addrs.shape[0]):
+        out[i] = pool4_one(pool, tables[i], addrs[i])
+
+
+@njit(cache=True, nogil=True)
+def random4(pool, tables, addrs, out):
+    """For tables in any order: 64 walks to the leaf line, which is far and asked for at once, then 64 reads."""
+    leaves = np.empty(_BLOCK, np.int64)
+    for begin in range(0, addrs.shape[0], _BLOCK):
+        end = min(begin + _BLOCK, addrs.shape[0])
+        for i in range(begin, end):
+            leaves[i - begin] = leaf_of(pool, tables[i], addrs[i])
+            prefetch(pool.lines, leaves[i - begin])
+        for i in range(begin, end):
+            out[i] = value_in_leaf(pool, leaves[i - begin], addrs[i])
+
+
+@njit(cache=True, nogil=True)
+def pool6_one(pool, table, hi, lo):
+    """Value of the longest match of one IPv6 address in one table, or -1: bisection in the table's starts."""
+    low = pool.firsts[table]
+    size = pool.counts[table]
+    while size > 1:
+        half = size >> 1
+        start_hi, start_lo = pool.starts[low + half, 0], pool.starts[low + half, 1]
+        if start_hi < hi or (start_hi == hi and start_lo <= lo):
+            low += half
+        size -= half
+    return pool.values[low]
+
+
+@njit(cache=True, nogil=True)
+def batch6(pool, tables, addrs, out):
+    for i in range(addrs.shape[0]):
+        out[i] = pool6_one(pool, tables[i], addrs[i, 0], addrs[i, 1])
