@@ -1,5 +1,6 @@
 """Compile to flat arrays, the walk, legs, and explain."""
 
+from fastroute.datapath.bundle import load, save
 from fastroute.datapath.compile import compile_topology, texts
 from fastroute.datapath.explain import Explainer, Explanation, Flow
 from fastroute.datapath.hops import Hop
@@ -40,8 +41,10 @@ __all__ = [
     "compile_topology",
     "empty_answers",
     "guess_spaces",
+    "load",
     "locate",
     "path_tables",
+    "save",
     "texts",
     "walk",
 ]
