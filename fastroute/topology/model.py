@@ -326,11 +326,15 @@ class EndpointSlice:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something in the inputs that does not fit together. `kind` is a short slug, `subject` a name, `text` one sentence."""
+    """Something in the inputs that does not fit together. `kind` is a short slug, `subject` a name, `text` one sentence.
+
+    `is_fault` is false where nothing is wrong and the fact is only worth knowing.
+    """
 
     kind: str
     subject: str
     text: str
+    is_fault: bool = True
 
 
 @dataclass(frozen=True, slots=True)
