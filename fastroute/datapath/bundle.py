@@ -35,7 +35,9 @@ def load(path: str | os.PathLike[str]) -> Compiled:
     """
     arrays, meta = read_bundle(path)
     if meta.get("format") != FORMAT:
-        raise InputError(f"{path}: made by another version of fastroute ({meta.get('format', 'not a compiled snapshot')}); compile it again")
+        raise InputError(
+            f"{path}: made by another version of fastroute ({meta.get('format', 'not a compiled snapshot')}); compile it again"
+        )
     return _rebuild("", Compiled, arrays, meta["scalars"], meta["records"])  # type: ignore[no-any-return]
 
 

@@ -206,7 +206,9 @@ class Explainer:
         if not isinstance(plan, NodePlan) or ":" in addr:
             return []
         rules = self._namespace(plan).rules_by_family[4]
-        return [f"{rule.priority}:\t{rule_text(rule)}" for rule in rules if number in {rule.src_prefix.addr, rule.dst_prefix.addr} and number]
+        return [
+            f"{rule.priority}:\t{rule_text(rule)}" for rule in rules if number in {rule.src_prefix.addr, rule.dst_prefix.addr} and number
+        ]
 
     def _decide(self, plan: NodePlan, src: End, dst: End, marked: bool) -> Decision:
         """Ask the node's routing domain: from the pod's veth, or as a process of the node itself."""
@@ -478,8 +480,11 @@ class Explainer:
         if dst.eni is None:
             return path.end(Disposition.NO_SUCH_ADDRESS)
         has_public = any(held.addr == str(dst.addr) and held.public_addr for held in dst.eni.addresses)
-        if nat.path_class is PathClass.INTERNET_GATEWAY and not has_public and nat.hops[-1].next_domain == "Internet":
-            return path.end(Disposition.NO_PUBLIC_ADDRESS)
+        if nat.path_class is PathClass.INTERNET_GATEWAY and nat.hops[-1].next_domain == "Internet":
+            if not has_public:
+                return path.end(Disposition.NO_PUBLIC_ADDRESS)
+            if src.kind is Kind.INTERNET or src.is_public:
+                return self._way_in_by_internet_gateway(Path(), dst)
         return self._arrive(path, dst, dst.eni)
 
 

@@ -425,6 +425,9 @@ def way_in(t, s, d, opened_by_src):
         if legs[leg].disposition == Disposition.BLACKHOLE:
             ends_as = Disposition.BLACKHOLE.value
         return ended(-1, -1, -1, -1, ends_as, 0, path_number(0, leg * NUM_VPC_LEG_WAYS + VpcLegWay.IN, 0))
+    if from_internet and follow == LegNext.INTERNET and has(rows[d].flags, RowFlag.HAS_PUBLIC):
+        # Answers come back by the gateway that lets questions in: one leg for both.
+        return way_in_by_internet_gateway(t, d, space, in_eni, disposition, reason, destination_leg)
     if in_eni < 0:
         disposition, reason, destination_leg = Disposition.NO_SUCH_ADDRESS.value, 0, 0
     elif follow == LegNext.INTERNET and not has(rows[d].flags, RowFlag.HAS_PUBLIC):
