@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from fastroute.netns.decision import Packet, Reason, Tried
 from fastroute.netns.lookup import Match, UndecidedError, first_usable4, look_up, merged_tables4, require_table
-from fastroute.netns.model import LOOPBACK, TABLE_LOCAL, TABLE_MAIN, Addr, Namespace, Route, RouteType, Scope
+from fastroute.netns.model import LOOPBACK, TABLE_LOCAL, TABLE_MAIN, Addr, Namespace, NextHop, Route, RouteType, Scope
 
 SCOPE_RANK = {Scope.GLOBAL: 0, Scope.SITE: 200, Scope.LINK: 253, Scope.HOST: 254, Scope.NOWHERE: 255}
 """Source: linux include/uapi/linux/rtnetlink.h rt_scope_t."""
@@ -40,6 +40,13 @@ def select_source4(namespace: Namespace, interface: str, gateway: int | None, sc
     if own:
         return own[0].addr
     return next((a.addr for a in candidates if a.scope is not Scope.LINK and SCOPE_RANK[a.scope] <= reach), None)
+
+
+def source_of_hop4(namespace: Namespace, route: Route, hop: NextHop) -> int | None:
+    """Return the source that an unbound packet gets which takes a hop: the route's own, else the interface's."""
+    if route.prefsrc:
+        return route.prefsrc
+    return select_source4(namespace, hop.out_interface or "", hop.gateway if hop.gateway_family == 4 else None, route.scope)
 
 
 def on_network(addr: Addr, other: int) -> bool:

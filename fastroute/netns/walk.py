@@ -11,7 +11,7 @@ from fastroute.netns.decision import Decision, Packet, Reason, Tried, Verdict
 from fastroute.netns.lookup import Match, UndecidedError, look_up
 from fastroute.netns.model import LOOPBACK, Namespace, NextHop, RouteType, Scope
 from fastroute.netns.multipath import Chooser, choose_by_hash
-from fastroute.netns.source import is_local_addr, local_entry4, refusal_of_source, select_source4
+from fastroute.netns.source import is_local_addr, local_entry4, refusal_of_source, select_source4, source_of_hop4
 
 LIMITED_BROADCAST4 = 0xFFFFFFFF
 LOOPBACK_ADDR4 = 0x7F000001
@@ -206,10 +206,7 @@ def decide_output4(namespace: Namespace, packet: Packet, choose: Chooser, tried:
         source = packet.src or (packet.dst if match.route.prefsrc is None else match.route.prefsrc)
         return finish_output4(namespace, packet, match, LOOPBACK, source)
     hop = chosen_hop(match, packet, choose)
-    source = packet.src or match.route.prefsrc
-    if source is None or source == 0:
-        gateway = hop.gateway if hop.gateway_family == 4 else None
-        source = select_source4(namespace, hop.out_interface or "", gateway, match.route.scope)
+    source = packet.src or source_of_hop4(namespace, match.route, hop)
     return finish_output4(namespace, packet, match, hop.out_interface, source, next_hop=hop)
 
 
