@@ -82,6 +82,11 @@ class Ends:
         """An interface outside the cluster, by its primary address."""
         return End(Kind.ENI, eni.primary, None, None, eni, eni.subnet, eni.vpc.id)
 
+    def public(self, eni: Eni) -> End:
+        """An interface outside the cluster, by its public address."""
+        assert eni.public is not None
+        return End(Kind.ENI, eni.public, None, None, eni, eni.subnet, eni.vpc.id)
+
     def warm(self, node: Node, addr: int, eni: Eni) -> End:
         """An address that a node keeps for pods to come."""
         return End(Kind.ENI, addr, None, node, eni, eni.subnet, eni.vpc.id)

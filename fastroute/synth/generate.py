@@ -76,9 +76,8 @@ def generate(
     InputError, AddressError
         Numbers or ranges that no account can have.
     """
-    folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise OutputError(f"{folder}: holds other files; name a new or empty folder")
+    folder = Path(folder).absolute()
+    _refuse_other_files(folder)
     account = make_account(nodes=nodes, pods=pods, seed=seed, mode=mode, external_snat=external_snat, exclude_snat_cidrs=exclude_snat_cidrs)
     partial = folder.parent / f".{folder.name}.partial-{os.getpid()}"
     try:
@@ -117,3 +116,12 @@ def generate(
         counts.files,
         counts.decidable,
     )
+
+
+def _refuse_other_files(folder: Path) -> None:
+    try:
+        is_free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    except OSError as error:
+        raise OutputError(f"{folder}: {error.strerror or error}; name a folder that can be written") from error
+    if not is_free:
+        raise OutputError(f"{folder}: holds other files; name a new or empty folder")

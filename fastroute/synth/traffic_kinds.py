@@ -136,6 +136,7 @@ class TrafficKinds:
             (1.0, self.pod_to_metadata),
             (0.5, self.node_to_metadata),
             (0.5, self.node_to_own_warm),
+            (0.5, self.pod_to_own_balancer),
         ]
 
     # ends, drawn
@@ -401,6 +402,11 @@ class TrafficKinds:
         if not node.warm:
             return None
         return Exchange(self._ends.host(node, TCP, 0), self._ends.warm(node, *self._rng.choice(node.warm)), TCP, 8080)
+
+    def pod_to_own_balancer(self) -> Exchange | None:
+        """By its public address. Asked only: the far record would show the NAT gateway's public address, of which MODEL.md says nothing."""
+        balancer = self._account.network.load_balancers[0]
+        return Exchange(self._pod(), self._ends.public(self._rng.choice(balancer.enis)), TCP, HTTPS)
 
     # pods that ended
 

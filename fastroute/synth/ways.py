@@ -104,10 +104,10 @@ class Ways:
             return self._enter(start, src, dst, out.vpc.holders.get(dst.addr))
         if target == self._account.network.internet_gateway:
             is_public = out.public is not None and wire_src == out.primary
-            end = Disposition.EXITS_NETWORK if is_public else Disposition.NO_PUBLIC_ADDRESS
-            return replace(start, path_class=PathClass.INTERNET_GATEWAY, disposition=end)
+            crossed = replace(start, path_class=PathClass.INTERNET_GATEWAY)
+            return _out_and_back(crossed, dst) if is_public else replace(crossed, disposition=Disposition.NO_PUBLIC_ADDRESS)
         if target in self._nats:
-            return replace(start, path_class=PathClass.NAT_GATEWAY, disposition=Disposition.EXITS_NETWORK, nat=self._nats[target])
+            return _out_and_back(replace(start, path_class=PathClass.NAT_GATEWAY, nat=self._nats[target]), dst)
         if target in self._gateway_endpoints:
             return replace(start, path_class=PathClass.VPC_ENDPOINT, disposition=Disposition.EXITS_NETWORK)
         if target in self._peerings:
@@ -180,6 +180,13 @@ def form_of(src: End, dst: End) -> Form | None:
     if dst.kind in IN_CLUSTER:
         return Form.INGRESS
     return Form.EGRESS if src.kind in IN_CLUSTER else Form.EXTERNAL
+
+
+def _out_and_back(crossed: Way, dst: End) -> Way:
+    """Behind an Internet gateway; a public address of the account's own comes back in."""
+    if dst.eni is not None and dst.addr == dst.eni.public:
+        return replace(crossed, disposition=Disposition.DELIVERED, in_eni=dst.eni)
+    return replace(crossed, disposition=Disposition.EXITS_NETWORK)
 
 
 def _class_of(peering: Peering) -> PathClass:

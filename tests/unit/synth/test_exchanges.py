@@ -345,7 +345,7 @@ def test_without_packet_addresses_an_interface_hides_its_pods(town: Town) -> Non
     assert (inside["src_k8s_pod"], inside["dst_eni"], inside["path_class"]) == ("web-b", "eni-nat", "INTRA_AZ")
 
 
-def test_link_local_and_the_pod_itself(town: Town) -> None:
+def test_ways_that_no_log_shows(town: Town) -> None:
     ways, ends = Ways(town.account), town.ends
     pod, metadata = ends.pod(town.b), ends.outside(Kind.LINK_LOCAL, number("169.254.169.254"))
     asked = dict(zip(TRUTH_COLUMNS, truth_row(pod, metadata, Opener.SRC, ways.way(pod, metadata, Opener.SRC)), strict=True))
@@ -356,5 +356,9 @@ def test_link_local_and_the_pod_itself(town: Town) -> None:
     near = dict(zip(TRUTH_COLUMNS, truth_row(pod, neighbour, Opener.SRC, ways.way(pod, neighbour, Opener.SRC)), strict=True))
     assert _path(near) == ("SRC", "INTRA_HOST", "SAME_NODE", "DELIVERED", None, None, 512, "main", None)
     own = ends.host(town.node1, TCP, 10250, town.node1.instance.enis[1])
+    town.node2.primary_eni.public = number("18.204.9.9")
+    public = ends.public(town.node2.primary_eni)
+    around = dict(zip(TRUTH_COLUMNS, truth_row(pod, public, Opener.SRC, ways.way(pod, public, Opener.SRC)), strict=True))
+    assert _path(around) == ("SRC", "EGRESS", "NAT_GATEWAY", "DELIVERED", "eni-p1", "eni-p2", 1024, "main", "10.0.16.10")
     local = dict(zip(TRUTH_COLUMNS, truth_row(pod, own, Opener.SRC, ways.way(pod, own, Opener.SRC)), strict=True))
     assert _path(local) == ("SRC", "INTRA_HOST", "SAME_NODE", "DELIVERED", None, None, 0, "local", None)
