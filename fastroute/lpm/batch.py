@@ -1,5 +1,6 @@
 """The door of every batch look-up: rows in the dtype that kernels are compiled for, room for the answers, slices for threads."""
 
+import itertools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -64,7 +65,7 @@ def run_batch(kernel: Callable[..., Any], lpm: Any, addrs: NDArray[Any], out: ND
         return
     cuts = np.linspace(0, addrs.shape[0], num_threads + 1).astype(np.int64)
     with ThreadPoolExecutor(num_threads) as pool:
-        jobs = [pool.submit(kernel, lpm, addrs[a:b], out[a:b]) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+        jobs = [pool.submit(kernel, lpm, addrs[a:b], out[a:b]) for a, b in itertools.pairwise(cuts)]
     for job in jobs:
         job.result()
 

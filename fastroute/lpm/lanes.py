@@ -79,7 +79,7 @@ def _define_operator(python_operator, instruction):
     @overload(python_operator)
     def lanes_operator(left, right):
         if _is_lanes(left, right):
-            return lambda left, right: operation(left, right)
+            return lambda left, right: operation(left, right)  # noqa: PLW0108 - numba wants a function
         return None
 
 

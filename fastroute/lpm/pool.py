@@ -75,8 +75,8 @@ def _distinct(found: Intervals) -> tuple[NDArray[np.int64], NDArray[np.int64], N
     ends = found.offsets.tolist()
     for t in range(which.shape[0]):
         here = slice(ends[t], ends[t + 1])
-        content = hashlib.blake2b(found.starts[here], digest_size=16)
-        content.update(found.values[here])
+        content = hashlib.blake2b(found.starts[here].data, digest_size=16)
+        content.update(found.values[here].data)
         which[t] = seen.setdefault(content.digest(), len(firsts))
         if which[t] == len(firsts):
             firsts.append(ends[t])

@@ -48,7 +48,7 @@ def _count_below(typing_context, lines, line, ends, addr):
 
 @overload(count_below)
 def _count_below_compiled(lines, line, ends, addr):
-    return lambda lines, line, ends, addr: _count_below(lines, line, ends, addr)
+    return lambda lines, line, ends, addr: _count_below(lines, line, ends, addr)  # noqa: PLW0108 - numba wants a function
 
 
 def prefetch(lines, line):
@@ -71,7 +71,7 @@ def _prefetch(typing_context, lines, line):
 
 @overload(prefetch)
 def _prefetch_compiled(lines, line):
-    return lambda lines, line: _prefetch(lines, line)
+    return lambda lines, line: _prefetch(lines, line)  # noqa: PLW0108
 
 
 @njit(cache=True, nogil=True)

@@ -82,8 +82,11 @@ def _order6(base: NDArray[np.uint64], lengths: NDArray[np.uint8], tables: NDArra
     """Most tables end at /64 and need one sort: the low 7 bits of hi are free where no prefix is longer than /57."""
     if tables is None and lengths.size and int(lengths.max()) <= 57:
         return np.argsort(base[:, 0] | lengths)
-    keys = [lengths, base[:, 1], base[:, 0]] + ([] if tables is None else [tables])
-    return np.lexsort(keys)
+    keys: list[NDArray[Any]] = [lengths, base[:, 1], base[:, 0]]
+    if tables is not None:
+        keys.append(tables)
+    order: NDArray[np.int64] = np.lexsort(keys)
+    return order
 
 
 def _ends(tables: NDArray[np.int32] | None, n: int, num_tables: int) -> NDArray[np.int64]:
