@@ -60,7 +60,10 @@ def print_trace(explanation: Explanation) -> None:
     form = explanation.form.name if explanation.form is not None else "form unknown"
     arrives = exit_code(explanation)
     colour = {DONE: "green", FINDINGS: "red", INCOMPLETE: "yellow"}[arrives]
-    click.echo(f"  {paint(path.disposition.name, colour, bold=True)}  {form}  {path.path_class.name}" + (f"  ({path.reason})" if path.reason else ""))
+    click.echo(
+        f"  {paint(path.disposition.name, colour, bold=True)}  {form}  {path.path_class.name}"
+        + (f"  ({path.reason})" if path.reason else "")
+    )
 
 
 def end_text(end: End) -> str:
@@ -70,7 +73,11 @@ def end_text(end: End) -> str:
         name = end.service.key
     if not name and end.eni is not None:
         name = end.eni.description or end.eni.id
-    place = [part for part in (end.node.name if end.pod is not None and end.node is not None else "", end.subnet.az_id if end.subnet else "") if part]
+    place = [
+        part
+        for part in (end.node.name if end.pod is not None and end.node is not None else "", end.subnet.az_id if end.subnet else "")
+        if part
+    ]
     words = [end.kind.name, name, str(end.addr)]
     return " ".join(word for word in words if word) + (f" ({', '.join(place)})" if place else "")
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from fastroute.cli.terminal import paint, print_json, print_table
+
+if TYPE_CHECKING:
+    from fastroute.jobs.inspect import InterfaceView
 
 
 @click.command("whois")
@@ -27,27 +32,31 @@ def command(name: str, snapshot: str, vpc: str | None, output: str) -> None:
     for key, value in found.found.items():
         if value is not None:
             click.echo(f"{key + ':':<16}{paint(value, bold=key == 'kind')}")
-    if found.note:
-        click.echo(f"{'note:':<16}{found.note}")
-    if found.veth is not None:
-        click.echo(f"{'veth:':<16}{found.veth}")
-    for rule in found.rules:
-        click.echo(f"{'rule:':<16}{rule.expandtabs(8)}")
-    for container in found.containers:
-        click.echo(f"{'container:':<16}{container}")
-    if found.interfaces:
+    lines = [("note", found.note), ("veth", found.veth or "")]
+    lines += [("rule", rule.expandtabs(8)) for rule in found.rules] + [("container", text) for text in found.containers]
+    for key, text in lines:
+        if text:
+            click.echo(f"{key + ':':<16}{text}")
+    if found.node is not None:
         click.echo()
-        rows = [
-            {
-                "eni": each.eni,
-                "device": each.device_number,
-                "table": each.table,
-                "primary": each.primary_addr,
-                "prefixes": len(each.prefixes),
-                "used": len(each.used),
-                "warm": len(each.warm) + 16 * len(each.prefixes) - sum(1 for addr in each.used if each.prefixes and addr not in each.warm),
-                "subnet": each.subnet_id,
-            }
-            for each in found.interfaces
-        ]
-        print_table(rows, ["eni", "device", "table", "primary", "prefixes", "used", "warm", "subnet"], right=["device", "prefixes", "used", "warm"])
+        print_interfaces(found.node.interfaces)
+
+
+def print_interfaces(interfaces: tuple[InterfaceView, ...]) -> None:
+    """A table of a node's interfaces: what they hold, and how much of it pods use."""
+    rows = [
+        {
+            "eni": each.id,
+            "card": each.network_card,
+            "device": each.device_number,
+            "address": each.addr,
+            "public": each.public_addr,
+            "prefixes": len(each.prefixes),
+            "used": each.num_used,
+            "warm": each.num_warm,
+            "subnet": each.subnet_id,
+            "az": each.az_id,
+        }
+        for each in interfaces
+    ]
+    print_table(rows, list(rows[0]) if rows else ["eni"], right=["card", "device", "prefixes", "used", "warm"])
