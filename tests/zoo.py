@@ -132,6 +132,8 @@ def everything(env: dict[str, str] | None = None) -> Topology:
         Vpc("vpc-a", REGION, "1", blocks),
         Vpc("vpc-b", REGION, "1", ("10.1.0.0/16",)),
         Vpc("vpc-c", REGION, "1", ("10.2.0.0/16",)),
+        Vpc("vpc-twin1", REGION, "1", ("10.7.0.0/16",)),
+        Vpc("vpc-twin2", REGION, "1", ("10.7.0.0/16",)),
         subnet("subnet-a", "10.0.0.0/19", 0),
         subnet("subnet-b", "10.0.32.0/19", 1),
         subnet("subnet-pub", "10.0.96.0/20", 0),
@@ -139,12 +141,16 @@ def everything(env: dict[str, str] | None = None) -> Topology:
         subnet("subnet-lost", "10.0.200.0/24", 1),
         subnet("subnet-x", "10.1.0.0/24", 1, "vpc-b"),
         subnet("subnet-y", "10.2.0.0/24", 0, "vpc-c"),
+        subnet("subnet-twin1", "10.7.1.0/24", 0, "vpc-twin1"),
+        subnet("subnet-twin2", "10.7.1.0/24", 0, "vpc-twin2"),
     )
     private = (
         *local(*blocks),
         VpcRoute("0.0.0.0/0", TargetKind.NAT_GATEWAY, "nat-a"),
         VpcRoute("pl-s3", TargetKind.GATEWAY_ENDPOINT, "vpce-s3"),
         VpcRoute("10.1.0.0/16", TargetKind.PEERING, "pcx-b"),
+        VpcRoute("10.7.1.0/25", TargetKind.PEERING, "pcx-twin1"),
+        VpcRoute("10.7.1.128/25", TargetKind.PEERING, "pcx-twin2"),
         VpcRoute("10.9.0.0/16", TargetKind.PEERING, "pcx-far"),
         VpcRoute("10.8.0.0/16", TargetKind.PEERING, "pcx-dead"),
         VpcRoute("10.2.0.0/15", TargetKind.TRANSIT_GATEWAY, "tgw-1"),
@@ -175,6 +181,8 @@ def everything(env: dict[str, str] | None = None) -> Topology:
         Peering("pcx-b", "active", PeeringEnd("vpc-a", REGION, "1", blocks), PeeringEnd("vpc-b", REGION, "1", ("10.1.0.0/16",))),
         Peering("pcx-far", "active", PeeringEnd("vpc-a", REGION, "1", blocks), PeeringEnd("vpc-z", "eu-west-1", "2", ("10.9.0.0/16",))),
         Peering("pcx-dead", "expired", PeeringEnd("vpc-a", REGION, "1", blocks), PeeringEnd("vpc-q", REGION, "2", ("10.8.0.0/16",))),
+        Peering("pcx-twin1", "active", PeeringEnd("vpc-a", REGION, "1", blocks), PeeringEnd("vpc-twin1", REGION, "1", ("10.7.0.0/16",))),
+        Peering("pcx-twin2", "active", PeeringEnd("vpc-a", REGION, "1", blocks), PeeringEnd("vpc-twin2", REGION, "1", ("10.7.0.0/16",))),
         TransitGateway("tgw-1", REGION, "1"),
         TransitGatewayAttachment("tgw-attach-a", "tgw-1", "vpc", "vpc-a", "available"),
         TransitGatewayAttachment("tgw-attach-c", "tgw-1", "vpc", "vpc-c", "available"),
@@ -208,6 +216,8 @@ def everything(env: dict[str, str] | None = None) -> Topology:
     b.eni("eni-lost", "subnet-lost", ("10.0.200.9",))
     b.eni("eni-x", "subnet-x", ("10.1.0.9",))
     b.eni("eni-y", "subnet-y", ("10.2.0.9",))
+    b.eni("eni-twin1", "subnet-twin1", ("10.7.1.9", "10.7.1.200"))
+    b.eni("eni-twin2", "subnet-twin2", ("10.7.1.10", "10.7.1.201"))
     b.add(Service("default", "web", "NodePort", ("172.20.0.10",), (ServicePort(80, "TCP", node_port=31000),)))
     b.t.cni_env.update(env or {})
     return b.t

@@ -93,8 +93,8 @@ def _print_report(inspection: SnapshotInspection) -> None:
             by_kind[finding.kind] = by_kind.get(finding.kind, 0) + 1
             if by_kind[finding.kind] <= NUM_SHOWN:
                 click.echo(f"  {finding.kind}: {finding.subject}: {finding.text}")
-        for kind, number in by_kind.items():
+        for slug, number in by_kind.items():
             if number > NUM_SHOWN:
-                click.echo(f"  {kind}: {count(number - NUM_SHOWN)} more (-o json lists all)")
+                click.echo(f"  {slug}: {count(number - NUM_SHOWN)} more (-o json lists all)")
     if not any(finding.is_fault for finding in inspection.findings):
         click.echo("\nEverything fits together.")

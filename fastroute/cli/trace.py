@@ -86,6 +86,8 @@ def hop_text(hop: Hop) -> str:
     """One hop in words: where, what decided, the way out, what comes next."""
     decided = [f"rule {hop.rule_priority}" if hop.rule_priority is not None else "", f"table {hop.table}" if hop.table else "", hop.prefix]
     way = [f"dev {hop.device}" if hop.device else "", f"via {hop.gateway}" if hop.gateway else ""]
+    if not any(decided) and not hop.gateway:
+        return f"{paint(hop.domain, 'cyan')}: holds the destination"
     text = f"{paint(hop.domain or 'VPC', 'cyan')}: " + ", ".join(filter(None, decided))
     out = " ".join(filter(None, way))
     return text + (f" -> {out}" if out else "") + (f"  => {hop.next_domain}" if hop.next_domain and hop.next_domain != hop.domain else "")

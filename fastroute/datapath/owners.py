@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from ipaddress import ip_address, ip_network
 
 from fastroute.cni import CniSettings, NodePlan, Unmodelled, plan_node
-from fastroute.topology import Eni, EniRole, Node, Pod, Service, Subnet, TargetKind, TopologyIndex
+from fastroute.topology import Eni, EniRole, Node, PeeringEnd, Pod, Service, Subnet, TargetKind, TopologyIndex
 from fastroute.vocab import Attribution, Kind
-from fastroute.vpc import Address, attached_vpcs
+from fastroute.vpc import Address, attached_vpcs, effective_routes
 
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 LINK_LOCAL = ("169.254.0.0/16", "fe80::/10", "fd00:ec2::/32")
@@ -171,45 +171,54 @@ class OwnerFinder:
         return replace(end, addr=addr, is_public=True, unmodelled=None)
 
     def _neighbour(self, vpc_id: str, addr: Address) -> End | None:
-        """The most specific claim of a neighbour: a peered or attached VPC, a gateway endpoint's list, a range behind a gateway."""
-        claims = sorted(self._claims(vpc_id, addr), key=lambda claim: (-claim[0], claim[1]))
+        """The most specific claim of a neighbour: a peered or attached VPC, a range behind a gateway, a gateway endpoint's list."""
+        claims = list(self._claims(vpc_id, addr))
         if not claims:
             return None
-        longest = claims[0][0]
-        _, order, kind = claims[0][:3]
-        vpcs = {other for length, rank, _, other in claims if length == longest and rank in {0, 1} and order in {0, 1}}
+        _, rank, kind, _ = min(claims, key=lambda claim: (-claim[0], claim[1]))
+        longest = max(claim[0] for claim in claims)
         if kind is not Kind.PEER_VPC:
             return End(addr, kind)
+        vpcs = {claim[3] for claim in claims if claim[:3] == (longest, rank, kind)}
         if len(vpcs) > 1:
             return End(addr, kind, Attribution.AMBIGUOUS)
         other = next(iter(vpcs))
         return self.find(other, addr) if other in self.topology.vpcs else End(addr, kind, vpc_id=other)
 
     def _claims(self, vpc_id: str, addr: Address) -> Iterator[tuple[int, int, Kind, str]]:
-        """(prefix length, rank among equals, kind, VPC) of every neighbour's range that holds the address."""
+        """(prefix length, rank among equals, kind, VPC) of every neighbour's range that holds the address.
+
+        A range that a route leads into (rank 0) goes before one that is merely peered.
+        """
         topology = self.topology
 
-        def lengths(prefixes: tuple[str, ...]) -> Iterator[int]:
+        def lengths(prefixes: Iterable[str]) -> Iterator[int]:
             return (ip_network(prefix).prefixlen for prefix in prefixes if addr in ip_network(prefix))
+
+        def blocks(other_id: str, fallback: PeeringEnd | None = None) -> tuple[str, ...]:
+            known = topology.vpcs.get(other_id, fallback)
+            return (*known.cidrs, *known.cidrs6) if known is not None else ()
 
         for peering in topology.peerings.values():
             if vpc_id in {peering.requester.vpc_id, peering.accepter.vpc_id}:
                 other = peering.other(vpc_id)
-                known = topology.vpcs.get(other.vpc_id)
-                prefixes = (*known.cidrs, *known.cidrs6) if known else (*other.cidrs, *other.cidrs6)
-                yield from ((length, 0 if known else 1, Kind.PEER_VPC, other.vpc_id) for length in lengths(prefixes))
+                yield from ((length, 1, Kind.PEER_VPC, other.vpc_id) for length in lengths(blocks(other.vpc_id, other)))
         tables = [table for table in topology.route_tables.values() if table.vpc_id == vpc_id]
-        for route in (route for table in tables for route in table.routes):
-            prefix_list = topology.prefix_lists.get(route.destination)
-            if prefix_list is None and route.destination.startswith("pl-"):
+        for found in (found for table in tables for found in effective_routes(topology, table)):
+            if addr not in found.network:
                 continue
-            prefixes = (route.destination,) if prefix_list is None else prefix_list.prefixes or ()
-            if route.target_kind in {TargetKind.TRANSIT_GATEWAY, TargetKind.VPN_GATEWAY}:
-                yield from ((length, 2, Kind.ON_PREM, "") for length in lengths(prefixes) if length > 0)
+            route, length = found.route, found.network.prefixlen
+            if route.target_kind is TargetKind.PEERING and route.target in topology.peerings:
+                other = topology.peerings[route.target].other(vpc_id)
+                held = lengths(blocks(other.vpc_id, other))
+                yield from ((max(length, block), 0, Kind.PEER_VPC, other.vpc_id) for block in held)
             if route.target_kind is TargetKind.TRANSIT_GATEWAY:
                 for other_id in attached_vpcs(topology, route.target):
                     if other_id != vpc_id:
-                        yield from ((length, 0, Kind.PEER_VPC, other_id) for length in lengths(topology.vpcs[other_id].cidrs))
+                        held = lengths(topology.vpcs[other_id].cidrs)
+                        yield from ((max(length, block), 0, Kind.PEER_VPC, other_id) for block in held)
+            if route.target_kind in {TargetKind.TRANSIT_GATEWAY, TargetKind.VPN_GATEWAY} and length > 0:
+                yield length, 2, Kind.ON_PREM, ""
         for endpoint in topology.vpc_endpoints.values():
             if endpoint.vpc_id == vpc_id and endpoint.endpoint_type == "Gateway":
                 lists = {r.destination for t in topology.route_tables.values() for r in t.routes if r.target == endpoint.id}

@@ -5,6 +5,7 @@ A space is the address space of one VPC. MODEL.md section 1 is the order of prec
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address, ip_network
 
@@ -13,7 +14,7 @@ from fastroute.cni.naming import RULE_FROM_ENI, RULE_FROM_POD, RULE_MAIN, table_
 from fastroute.datapath.ports import PortSets
 from fastroute.datapath.state import Reason, RowFlag, Source
 from fastroute.netns.model import TABLE_MAIN, table_text
-from fastroute.topology import Eni, EniRole, Node, Pod, TargetKind, Topology, TopologyIndex, Vpc
+from fastroute.topology import Eni, EniRole, Node, PeeringEnd, Pod, TargetKind, Topology, TopologyIndex, Vpc, VpcRoute
 from fastroute.vocab import Attribution, Kind
 from fastroute.vpc import attached_vpcs, effective_routes
 
@@ -402,36 +403,51 @@ def _claim_endpoint_prefixes(owners: Ownership, topology: Topology, space: int, 
 
 
 def _claim_neighbours(owners: Ownership, topology: Topology, vpc: Vpc, space: int) -> None:
-    """Peered and attached VPCs, and what lies behind transit and private gateways."""
-    claims: dict[Prefix, set[str]] = {}
-    peers: dict[Prefix, set[str]] = {}
+    """Peered and attached VPCs, and what lies behind transit and private gateways.
+
+    Neighbours may share a block: where a route leads into one of them, that one is meant; else nobody can tell.
+    """
+    peered: dict[Prefix, set[str]] = {}
+    routed: dict[Prefix, set[str]] = {}
     for peering in topology.peerings.values():
         if vpc.id in {peering.requester.vpc_id, peering.accepter.vpc_id}:
-            other = peering.other(vpc.id)
-            known = topology.vpcs.get(other.vpc_id)
-            cidrs = (*(known.cidrs if known else other.cidrs), *(known.cidrs6 if known else other.cidrs6))
-            for cidr in cidrs:
-                (claims if known else peers).setdefault(network_prefix(cidr), set()).add(other.vpc_id)
+            for other_id, cidr in _blocks(topology, peering.other(vpc.id)):
+                peered.setdefault(network_prefix(cidr), set()).add(other_id)
     tables = [table for table in topology.route_tables.values() if table.vpc_id == vpc.id]
-    routes = [route for table in tables for route in table.routes]
-    for gateway_id in {route.target for route in routes if route.target_kind is TargetKind.TRANSIT_GATEWAY}:
-        for other_id in attached_vpcs(topology, gateway_id):
-            for cidr in () if other_id == vpc.id else topology.vpcs[other_id].cidrs:
-                claims.setdefault(network_prefix(cidr), set()).add(other_id)
-    for prefix, vpc_ids in claims.items():
-        if len(vpc_ids | peers.get(prefix, set())) == 1:
-            other_id = next(iter(vpc_ids))
-            owners.claim(space, prefix, Row(Kind.PEER_VPC, vpc=other_id, link_space=owners.spaces[other_id]))
+    routes = [found for table in tables for found in effective_routes(topology, table)]
+    for found in routes:
+        for other_id, cidr in _behind(topology, vpc, found.route):
+            block = ip_network(cidr)
+            narrower, wider = (block, found.network) if block.prefixlen > found.network.prefixlen else (found.network, block)
+            if narrower.version == wider.version and narrower.network_address in wider:
+                routed.setdefault(network_prefix(str(narrower)), set()).add(other_id)
+    for prefix, vpc_ids in {**peered, **routed}.items():
+        if len(vpc_ids) > 1:
+            row = Row(Kind.PEER_VPC, attribution=Attribution.AMBIGUOUS)
         else:
-            owners.claim(space, prefix, Row(Kind.PEER_VPC, attribution=Attribution.AMBIGUOUS))
-    for prefix, vpc_ids in peers.items():
-        ambiguous = len(vpc_ids) > 1
-        row = Row(Kind.PEER_VPC, attribution=Attribution.AMBIGUOUS) if ambiguous else Row(Kind.PEER_VPC, vpc=next(iter(vpc_ids)))
+            other_id = next(iter(vpc_ids))
+            row = Row(Kind.PEER_VPC, vpc=other_id, link_space=owners.spaces.get(other_id, -1))
         owners.claim(space, prefix, row)
-    for found in (found for table in tables for found in effective_routes(topology, table)):
+    for found in routes:
         if found.route.target_kind in {TargetKind.TRANSIT_GATEWAY, TargetKind.VPN_GATEWAY} and found.network.prefixlen > 0:
             prefix = (found.network.version, int(found.network.network_address), found.network.prefixlen)
             owners.claim(space, prefix, Row(Kind.ON_PREM))
+
+
+def _blocks(topology: Topology, end: PeeringEnd) -> Iterator[tuple[str, str]]:
+    """(VPC, block) of a peering's end, as the VPC itself says where it is in the snapshot."""
+    known = topology.vpcs.get(end.vpc_id, end)
+    yield from ((end.vpc_id, cidr) for cidr in (*known.cidrs, *known.cidrs6))
+
+
+def _behind(topology: Topology, vpc: Vpc, route: VpcRoute) -> Iterator[tuple[str, str]]:
+    """(VPC, block) of the neighbours that a route can lead to."""
+    if route.target_kind is TargetKind.PEERING and route.target in topology.peerings:
+        yield from _blocks(topology, topology.peerings[route.target].other(vpc.id))
+    if route.target_kind is TargetKind.TRANSIT_GATEWAY:
+        for other_id in attached_vpcs(topology, route.target):
+            if other_id != vpc.id:
+                yield from ((other_id, cidr) for cidr in topology.vpcs[other_id].cidrs)
 
 
 # What nobody may claim, what AWS keeps for itself, and the rest of the world.

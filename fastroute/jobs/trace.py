@@ -51,9 +51,8 @@ def _vpc_of(topology: Topology, src: Place, dst: Place) -> str:
         return known
     if len(topology.vpcs) <= 1:
         return next(iter(topology.vpcs), "")
-    raise EndpointError(
-        f"neither {src.addr} nor {dst.addr} is in exactly one VPC of the snapshot; name the one to ask in: --vpc {' | '.join(topology.vpcs)}"
-    )
+    vpcs = " | ".join(topology.vpcs)
+    raise EndpointError(f"neither {src.addr} nor {dst.addr} is in exactly one VPC of the snapshot; name the one to ask in: --vpc {vpcs}")
 
 
 def end_columns(end: End, side: str) -> dict[str, str | None]:
