@@ -16,9 +16,9 @@ import msgspec
 from fastroute.io import aws_nouns as nouns
 from fastroute.io import aws_shapes as shapes
 from fastroute.io.aws_nouns import Home
-from fastroute.io.json_input import ITEMS, Object, decode
-from fastroute.io.nouns import NounTable, Place, Texts
-from fastroute.io.parse_report import FileRead, ParseReport, Use, count_unknown_fields, shape_of
+from fastroute.io.json_input import ITEMS, Object, Place, decode
+from fastroute.io.nouns import NounTable, Texts
+from fastroute.io.parse_report import FileRead, ParseReport, Use, decode_counting
 from fastroute.topology import (
     Eni,
     Finding,
@@ -157,16 +157,14 @@ class AwsReader:
             self.findings.append(Finding("partial-output", file.path, text))
 
     def _take_entries(self, file: FileRead, path: Path, home: Home, key: str, raw: msgspec.Raw) -> None:
-        shape = shape_of(_STRUCTS[key])
         items = decode(ITEMS, raw, path, key) or []
         for i, item in enumerate(items):
-            entry = _Entry(decode(_DECODERS[key], item, path, key, i), home, (file.path, key, i))
+            place = (file.path, key, i)
+            entry = _Entry(decode_counting(_DECODERS[key], item, f"{key}[]", path, place, self.report), home, place)
             if key == "Entries":
                 self._take_list_entry(path, entry)
             else:
                 self._entries[key].append(entry)
-            if shape is not None:
-                count_unknown_fields(item, shape, f"{key}[]", file.path, self.report)
         if key == "NetworkInterfaces":
             self._homes_with_interfaces.add(home)
         elif key == "Entries" and not items and path.name.startswith(_PREFIX_LIST_ID):

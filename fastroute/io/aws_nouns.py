@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from fastroute.io import aws_shapes as shapes
-from fastroute.io.nouns import Place, Texts
+from fastroute.io.json_input import Place
+from fastroute.io.nouns import Texts
 from fastroute.topology import (
     Eni,
     EniAddress,

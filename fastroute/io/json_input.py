@@ -14,6 +14,8 @@ from fastroute.errors import InputError
 
 T = TypeVar("T")
 
+Place = tuple[str | int, ...]
+"""A file's path in the snapshot, then the way to a value in it, e.g. `("pods.json", "items", 3, "status", "podIP")`."""
 Object = dict[str, msgspec.Raw]
 OBJECT: msgspec.json.Decoder[Object] = msgspec.json.Decoder(Object)
 ITEMS: msgspec.json.Decoder[list[msgspec.Raw] | None] = msgspec.json.Decoder(list[msgspec.Raw] | None)
@@ -32,7 +34,7 @@ def read_bytes(path: Path) -> bytes:
     Raises
     ------
     InputError
-        A file that cannot be opened, or a broken gzip stream.
+        A file that cannot be opened, a broken gzip stream, bytes that are no text.
     """
     try:
         data = path.read_bytes()
@@ -42,14 +44,14 @@ def read_bytes(path: Path) -> bytes:
         raise InputError(f"{path}: not a whole gzip file ({error}); copy it again") from None
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}; check the path and its permissions") from None
-    if data.startswith(_UTF8_BOM):
-        return data[len(_UTF8_BOM) :]
-    if data.startswith(_UTF16_BOMS):
-        try:
+    try:
+        if data.startswith(_UTF16_BOMS):
             return data.decode("utf-16").encode()
-        except UnicodeError:
-            raise InputError(f"{path}: broken UTF-16 text; save it as UTF-8") from None
-    return data
+        if not data.isascii():  # msgspec checks the strings that it makes, not those that it skips
+            data.decode()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: byte {error.start}: no {error.encoding.upper()} text ({error.reason}); save the output again") from None
+    return data.removeprefix(_UTF8_BOM)
 
 
 def read_object(path: Path) -> tuple[Object, int]:
@@ -87,10 +89,10 @@ def decode(decoder: msgspec.json.Decoder[T], raw: msgspec.Raw | bytes, path: Pat
     """
     try:
         return decoder.decode(raw)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         text = str(error)
         inner = _PLACE.search(text)
-        where = json_path(*place) + (inner[1] if inner else "")
+        where = (json_path(*place) + (inner[1] if inner else "")).lstrip(".")
         what = _BYTE.sub("", _PLACE.sub("", text))
         raise InputError(f"{path}: {where}: {what}; save the command's output again, untouched") from None
 

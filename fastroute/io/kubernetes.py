@@ -11,9 +11,9 @@ import msgspec
 
 from fastroute.errors import InputError
 from fastroute.io import kubernetes_shapes as shapes
-from fastroute.io.json_input import ITEMS, Object, decode
-from fastroute.io.nouns import NounTable, Place, Texts
-from fastroute.io.parse_report import FileRead, ParseReport, Use, count_unknown_fields, shape_of
+from fastroute.io.json_input import ITEMS, Object, Place, decode
+from fastroute.io.nouns import NounTable, Texts
+from fastroute.io.parse_report import FileRead, ParseReport, Use, decode_counting
 from fastroute.topology import Container, EndpointSlice, Finding, Node, Pod, Port, Service, ServicePort, SliceEndpoint
 
 _INSTANCE_ID = re.compile(r"i-[0-9a-f]{8,}")
@@ -116,14 +116,10 @@ class KubernetesReader:
 
     def _take_object(self, file: FileRead, path: Path, head: shapes.Head, raw: msgspec.Raw, *place: str | int) -> None:
         self._note(file, head, 1)
-        key = _group_and_kind(head)
-        decoder = _DECODERS.get(key)
-        if decoder is None:
-            return
-        self._take[head.kind](decode(decoder, raw, path, *place), (file.path, *place))
-        shape = shape_of(_STRUCTS[key])
-        if shape is not None:
-            count_unknown_fields(raw, shape, head.kind, file.path, self.report)
+        decoder = _DECODERS.get(_group_and_kind(head))
+        if decoder is not None:
+            at = (file.path, *place)
+            self._take[head.kind](decode_counting(decoder, raw, head.kind, path, at, self.report), at)
 
     def _note(self, file: FileRead, head: shapes.Head, num_objects: int) -> None:
         key = _group_and_kind(head)
@@ -252,8 +248,9 @@ class KubernetesReader:
         for container in entry.spec.template.spec.containers or ():
             where = f"DaemonSet aws-node: containers[{container.name}]"
             for variable in container.env or ():
-                if variable.value_from and "fieldRef" not in variable.value_from:  # a pod's own fields carry no setting
-                    self.report.add_field(f"{where}.env[{variable.name}].valueFrom", str(place[0]))
+                if variable.value_from:
+                    if "fieldRef" not in variable.value_from:  # a pod's own field, such as its node's name, is no setting
+                        self.report.add_field(f"{where}.env[{variable.name}].valueFrom", str(place[0]))
                 elif container.name == "aws-node" or variable.name not in self.cni_env:
                     self.cni_env[variable.name] = variable.value
             if container.env_from:

@@ -6,13 +6,11 @@ from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
 from typing import Generic, TypeVar
 
-from fastroute.io.json_input import json_path
+from fastroute.io.json_input import Place, json_path
 from fastroute.topology import Finding
 from fastroute.topology.canonical import canonical_addr, canonical_prefix
 
 N = TypeVar("N")
-Place = tuple[str | int, ...]
-"""A file, then the way to a value in it, e.g. `("pods.json", "items", 3, "status.podIP")`."""
 
 
 class Texts:

@@ -6,11 +6,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache
-from typing import Any, get_args
+from pathlib import Path
+from typing import Any, TypeVar, get_args
 
 import msgspec
 
-from fastroute.io.json_input import ITEMS, OBJECT
+from fastroute.io.json_input import ITEMS, OBJECT, Place, decode
+
+S = TypeVar("S", bound=msgspec.Struct)
 
 # Values that say nothing: an unknown field that holds one of these is not worth a line.
 _EMPTY = frozenset({b"null", b'""', b"[]", b"{}"})
@@ -89,6 +92,19 @@ class ParseReport:
         """Kinds that at least one file holds and that are used, empty lists included."""
         return {kind.kind for file in self.files for kind in file.kinds if kind.use is Use.READ}
 
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        content: dict[str, Any] = {
+            "files": self.files,
+            "kinds": self.totals(),
+            "fields_not_understood": self.fields,
+            "other_files": self.other_files,
+            "node_folders": self.node_folders,
+            "bundles": self.bundles,
+        }
+        plain: dict[str, Any] = msgspec.to_builtins(content)
+        return plain
+
     def totals(self) -> list[KindRead]:
         """Objects by kind over all files, in the order of first appearance."""
         totals = FileRead("", 0)
@@ -130,7 +146,30 @@ def _structs_in(annotation: Any) -> list[tuple[type[msgspec.Struct], bool]]:
     return found
 
 
-def count_unknown_fields(raw: msgspec.Raw, shape: Shape, path: str, file: str, report: ParseReport) -> None:
+def decode_counting(decoder: msgspec.json.Decoder[S], raw: msgspec.Raw, kind: str, path: Path, place: Place, report: ParseReport) -> S:
+    """Decode an object, and count its fields that the decoder's struct does not know.
+
+    Parameters
+    ----------
+    kind : str
+        What the paths of such fields begin with, e.g. `RouteTables[]`.
+    place : Place
+        The file's path in the snapshot, then the way to the object in it.
+
+    Raises
+    ------
+    InputError
+        As `decode`.
+    """
+    file, *inside = place
+    value = decode(decoder, raw, path, *inside)
+    shape = shape_of(decoder.type)
+    if shape is not None:
+        _count_unknown_fields(raw, shape, kind, str(file), report)
+    return value
+
+
+def _count_unknown_fields(raw: msgspec.Raw, shape: Shape, path: str, file: str, report: ParseReport) -> None:
     """Count the keys of an object that its shape does not know, and those of the objects in it. The object has been decoded before."""
     found = OBJECT.decode(raw)
     for key in found.keys() - shape.known:
@@ -142,6 +181,6 @@ def count_unknown_fields(raw: msgspec.Raw, shape: Shape, path: str, file: str, r
             continue
         if is_list:
             for element in ITEMS.decode(value) or ():
-                count_unknown_fields(element, inner, f"{path}.{key}[]", file, report)
+                _count_unknown_fields(element, inner, f"{path}.{key}[]", file, report)
         elif bytes(value) != b"null":
-            count_unknown_fields(value, inner, f"{path}.{key}", file, report)
+            _count_unknown_fields(value, inner, f"{path}.{key}", file, report)

@@ -42,8 +42,8 @@ class _Layout:
 
     json_files: list[Path] = field(default_factory=list)
     others: list[Path] = field(default_factory=list)
-    node_folders: list[Path] = field(default_factory=list)
     bundles: list[Path] = field(default_factory=list)
+    node_folders: dict[str, None] = field(default_factory=dict)  # names, in order
 
 
 def read_snapshot(path: Path | str, progress: Progress | None = None) -> SnapshotRead:
@@ -75,7 +75,7 @@ def read_snapshot(path: Path | str, progress: Progress | None = None) -> Snapsho
     layout = _layout_of(root)
     report = ParseReport(
         other_files=[_name(root, other) for other in layout.others],
-        node_folders=[folder.name for folder in layout.node_folders],
+        node_folders=list(layout.node_folders),
         bundles=[_name(root, bundle) for bundle in layout.bundles],
     )
     findings: list[Finding] = []
@@ -152,13 +152,11 @@ def _layout_of(root: Path) -> _Layout:
     layout = _Layout()
     for path in _walk(root):
         inside = path.relative_to(root).parts
-        name = path.name.lower()
+        name = inside[-1].lower()
         if _BUNDLE.fullmatch(name):
             layout.bundles.append(path)
         elif inside[0] == _NODES_FOLDER and len(inside) > 2:
-            folder = root / inside[0] / inside[1]
-            if folder not in layout.node_folders:
-                layout.node_folders.append(folder)
+            layout.node_folders[inside[1]] = None
         elif name.endswith(_JSON_SUFFIXES):
             layout.json_files.append(path)
         elif path != root / _TIME_FILE:
