@@ -49,7 +49,8 @@ def build_runs(starts, values, run_block, run_slot, run_code, lines, codes):
             j = i
             while j < n and np.int64(starts[j]) < begin_addr + 256:
                 j += 1
-            if j > i:
+            is_divided = j > i
+            if is_divided:
                 slot_codes_of(starts, values, i, j, slot_codes)
                 num_codes = append_line(slot_codes, lines, num_lines, codes, num_codes)
                 code = np.uint32(1 << 31 | num_lines)
@@ -60,9 +61,10 @@ def build_runs(starts, values, run_block, run_slot, run_code, lines, codes):
             if slot == 0 or code != run_code[num_runs - 1] or num_runs == first_run:
                 run_block[num_runs], run_slot[num_runs], run_code[num_runs] = block, slot, code
                 num_runs += 1
-            # nothing starts before starts[i]: go on at its /24, or after this one
-            following = np.int64(starts[i]) if i < n else np.int64(1) << 32
-            slot = max(slot + 1, min(64, (following - (block << BLOCK_BITS)) >> 8))
+            slot += 1
+            if not is_divided:  # nothing starts before starts[i]: go on at its /24
+                following = np.int64(starts[i]) if i < n else np.int64(1) << 32
+                slot = max(slot, min(64, (following - (block << BLOCK_BITS)) >> 8))
     return num_runs, num_lines, num_codes
 
 

@@ -61,12 +61,12 @@ def code48(starts, values, begin, end, parts):
 
 
 @njit(cache=True, nogil=True)
-def next_slot(starts, values, i, end, shift, slot):
-    """(first start inside the slot but not at its first address, first start behind the slot)."""
+def inside_and_behind(starts, i, end, shift, slot):
+    """starts[i] lies in the slot of 2**shift: (first start that is not the slot's first address, first start behind the slot)."""
     j = i
     while j < end and np.int64(starts[j, 0] >> np.uint64(shift)) & 255 == slot:
         j += 1
-    low = starts[i, 0] & ((np.uint64(1) << np.uint64(shift)) - np.uint64(1)) if i < j else np.uint64(1)
+    low = starts[i, 0] & ((np.uint64(1) << np.uint64(shift)) - np.uint64(1))
     return i + 1 if low == 0 and starts[i, 1] == 0 else i, j
 
 
@@ -76,11 +76,17 @@ def code40(starts, values, begin, end, parts):
     if end == begin:
         return np.uint32(values[begin - 1] + 1)
     slot_codes = np.empty(256, np.uint32)
-    i = begin
-    for slot in range(256):
-        inside, j = next_slot(starts, values, i, end, 16, slot)
-        slot_codes[slot] = code48(starts, values, inside, j, parts)
-        i = j
+    i, slot = begin, 0
+    while slot < 256:  # from start to start: most slots have none, and calls with many arrays are not free
+        following = np.int64(starts[i, 0] >> np.uint64(16)) & 255 if i < end else 256
+        while slot < following:
+            slot_codes[slot] = np.uint32(values[i - 1] + 1)
+            slot += 1
+        if i < end:
+            inside, j = inside_and_behind(starts, i, end, 16, slot)
+            slot_codes[slot] = code48(starts, values, inside, j, parts)
+            i = j
+            slot += 1
     return append_level(slot_codes, parts)
 
 
@@ -90,11 +96,17 @@ def code32(starts, values, begin, end, parts):
     if end == begin:
         return np.uint32(values[begin - 1] + 1)
     slot_codes = np.empty(256, np.uint32)
-    i = begin
-    for slot in range(256):
-        inside, j = next_slot(starts, values, i, end, 24, slot)
-        slot_codes[slot] = code40(starts, values, inside, j, parts)
-        i = j
+    i, slot = begin, 0
+    while slot < 256:  # from start to start: most slots have none, and calls with many arrays are not free
+        following = np.int64(starts[i, 0] >> np.uint64(24)) & 255 if i < end else 256
+        while slot < following:
+            slot_codes[slot] = np.uint32(values[i - 1] + 1)
+            slot += 1
+        if i < end:
+            inside, j = inside_and_behind(starts, i, end, 24, slot)
+            slot_codes[slot] = code40(starts, values, inside, j, parts)
+            i = j
+            slot += 1
     return append_level(slot_codes, parts)
 
 

@@ -4,7 +4,7 @@ import functools
 import os
 
 from llvmlite import binding
-from numba.core import config
+from numba import config
 
 from fastroute.errors import TableError
 
@@ -34,7 +34,7 @@ def kernels() -> str:
 @functools.cache
 def has_avx512() -> bool:
     """Whether numba compiles for this very CPU and the CPU gathers. Without the JIT, or for another target, it does not."""
-    if config.DISABLE_JIT or config.CPU_NAME or config.CPU_FEATURES:
+    if config.DISABLE_JIT or config.CPU_NAME or config.CPU_FEATURES:  # type: ignore[attr-defined]
         return False
     features = binding.get_host_cpu_features()
     return all(features.get(name, False) for name in _NEEDED)

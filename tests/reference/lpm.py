@@ -19,4 +19,6 @@ def border_addresses(prefixes: Sequence[tuple[int, int, int]], num_bits: int) ->
     for base, length, _ in prefixes:
         end = base | (last >> length)
         borders |= {base, end, max(base - 1, 0), min(end + 1, last)}
+        # behind an octet, or a layout's block, that the prefix's end divides
+        borders |= {min((end >> k << k) + (1 << k), last) for k in (8, 14, *range(16, num_bits, 8))}
     return sorted(borders)
