@@ -56,7 +56,7 @@ _STRUCTS: dict[str, type[shapes.Aws]] = {
     "AvailabilityZones": shapes.AvailabilityZone,
 }
 _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {key: msgspec.json.Decoder(struct) for key, struct in _STRUCTS.items()}
-_PAGE = {"NextToken", "NextMarker", "AdditionalRoutesAvailable", "ResponseMetadata"}
+_PAGE = {"NextToken", "nextToken", "NextMarker", "Marker", "AdditionalRoutesAvailable", "ResponseMetadata"}
 _NOT_MODELLED = {
     "NetworkAcls": "packet filters",
     "SecurityGroups": "packet filters",

@@ -29,14 +29,14 @@ from fastroute.topology import (
     VpnGateway,
 )
 
-_REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d+")
+# us-east-1, us-gov-west-1, eusc-de-east-1
+_REGION = re.compile(r"([a-z]{2}|eusc)(-[a-z]+)?-(north|south|east|west|central|northeast|northwest|southeast|southwest)-\d+")
 _ATTACHED = frozenset({"", "attached", "attaching", "available", "associated", "associating"})
 
-# By InterfaceType. Source: EC2 API reference, NetworkInterface.
+# By InterfaceType. Source: EC2 API reference, NetworkInterface; outputs say `nat_gateway` where the reference says `natGateway`.
 _ROLE_OF_TYPE = {
     "nat_gateway": EniRole.NAT_GATEWAY,
     "natGateway": EniRole.NAT_GATEWAY,
-    "regional_nat_gateway": EniRole.NAT_GATEWAY,
     "load_balancer": EniRole.LOAD_BALANCER,
     "network_load_balancer": EniRole.LOAD_BALANCER,
     "gateway_load_balancer": EniRole.LOAD_BALANCER,

@@ -1,7 +1,7 @@
 """The fields of AWS CLI output that the nouns take, as AWS spells them.
 
 `no_bearing` names fields that never decide a path. A field that stands in neither place is counted in the parse report.
-Source: EC2 API reference, data types of the Describe actions.
+Source: EC2 API reference, data types of the Describe actions, version 2016-11-15.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ class NetworkInterface(Aws):
     owner_id: str = ""
     tag_set: tuple[Tag, ...] = ()
     no_bearing: ClassVar[str] = (
-        "AvailabilityZoneId ConnectionTrackingConfiguration Groups Ipv6Address NetworkInterfaceArn Operator PrivateDnsName "
+        "AvailabilityZoneId ConnectionTrackingConfiguration Groups Ipv6Address Ipv6Native Operator PrivateDnsName "
         "PublicDnsName PublicIpDnsNameOptions Status"
     )
 
@@ -314,7 +314,7 @@ class VpcEndpoint(Aws):
     state: str = ""
     no_bearing: ClassVar[str] = (
         "CreationTimestamp DnsEntries DnsOptions FailureReason Groups IpAddressType Ipv4Prefixes Ipv6Prefixes LastError OwnerId "
-        "PolicyDocument PrivateDnsEnabled RequesterManaged ServiceRegion Tags"
+        "PayerResponsibilities PolicyDocument PrivateDnsEnabled RequesterManaged ServiceRegion Tags"
     )
 
 

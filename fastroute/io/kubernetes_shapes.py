@@ -85,10 +85,11 @@ class PodSpec(Kubernetes):
     host_network: bool = False
     no_bearing: ClassVar[str] = (
         "activeDeadlineSeconds affinity automountServiceAccountToken dnsConfig dnsPolicy enableServiceLinks ephemeralContainers "
-        "hostAliases hostIPC hostPID hostUsers hostname hostnameOverride imagePullSecrets nodeSelector os overhead preemptionPolicy "
-        "priority priorityClassName readinessGates resourceClaims resources restartPolicy runtimeClassName schedulerName "
-        "schedulingGates securityContext serviceAccount serviceAccountName setHostnameAsFQDN shareProcessNamespace subdomain "
-        "terminationGracePeriodSeconds tolerations topologySpreadConstraints volumes workloadRef"
+        "evictionResponders hostAliases hostIPC hostPID hostUsers hostname hostnameOverride imagePullSecrets nodeSelector os "
+        "overhead preemptionPolicy priority priorityClassName readinessGates resourceClaims resources restartPolicy "
+        "runtimeClassName schedulerName schedulingGates schedulingGroup securityContext serviceAccount serviceAccountName "
+        "setHostnameAsFQDN shareProcessNamespace subdomain terminationGracePeriodSeconds tolerations topologySpreadConstraints "
+        "volumes"
     )
 
 
@@ -116,7 +117,7 @@ class NodeMetadata(Metadata):
 
 class NodeSpec(Kubernetes):
     provider_id: str = field(default="", name="providerID")
-    no_bearing: ClassVar[str] = "configSource externalID podCIDR podCIDRs taints unschedulable"
+    no_bearing: ClassVar[str] = "configSource externalID podCIDR podCIDRs podPreemptionPolicy taints unschedulable"
 
 
 class NodeAddress(Kubernetes):
@@ -152,8 +153,8 @@ class ServiceSpec(Kubernetes):
     external_traffic_policy: str = "Cluster"
     internal_traffic_policy: str | None = "Cluster"
     no_bearing: ClassVar[str] = (
-        "allocateLoadBalancerNodePorts externalName healthCheckNodePort ipFamilies ipFamilyPolicy loadBalancerClass "
-        "loadBalancerSourceRanges publishNotReadyAddresses selector sessionAffinity"
+        "allocateLoadBalancerNodePorts externalName healthCheckNodePort ipFamilies ipFamilyPolicy loadBalancerClass loadBalancerIP "
+        "loadBalancerSourceRanges publishNotReadyAddresses selector sessionAffinity sessionAffinityConfig"
     )
 
 
@@ -194,7 +195,7 @@ class Endpoint(Kubernetes):
     node_name: str | None = None
     target_ref: TargetRef | None = None
     zone: str | None = None
-    no_bearing: ClassVar[str] = "hints hostname"
+    no_bearing: ClassVar[str] = "deprecatedTopology hints hostname"
 
 
 class EndpointSlice(Kubernetes):

@@ -157,17 +157,32 @@ def _layout_of(root: Path) -> _Layout:
             layout.bundles.append(path)
         elif inside[0] == _NODES_FOLDER and len(inside) > 2:
             layout.node_folders[inside[1]] = None
-        elif name.endswith(_JSON_SUFFIXES):
+        elif name.endswith(_JSON_SUFFIXES) or _is_bare_json(path):
             layout.json_files.append(path)
-        elif path != root / _TIME_FILE:
+        elif inside != (_TIME_FILE,):
             layout.others.append(path)
     return layout
 
 
+def _is_bare_json(path: Path) -> bool:
+    """Whether a file without suffix (`kubectl get pods -o json > pods`) holds an object."""
+    if path.suffix or not path.is_file():
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(64).lstrip().startswith(b"{")
+    except OSError:
+        return True  # reading it says what is wrong
+
+
 def _walk(root: Path) -> Iterator[Path]:
     """Every file below a folder, sorted, through links to folders but through none twice; hidden ones are left out."""
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"{error.filename}: {error.strerror}; check its permissions") from None
+
     seen: set[Path] = set()
-    for folder, folders, names in os.walk(root, followlinks=True):
+    for folder, folders, names in os.walk(root, onerror=refuse, followlinks=True):
         real = Path(folder).resolve()
         if real in seen:
             folders.clear()

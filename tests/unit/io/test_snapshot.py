@@ -24,7 +24,7 @@ def under(folder: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "folder", ["aws/us-east-1", "aws_configs/us-east-1", "aws_configs", "accounts/111122223333/us-east-1", "us-east-1", "deep/er", "."]
+    "folder", ["aws/us-east-1", "aws_configs/us-east-1", "aws_configs", "accounts/111122223333/us-east-1", "us-east-1", "deep/er-1", "."]
 )
 def test_layouts(tmp_path: Path, folder: str) -> None:
     topology = read_snapshot(write_snapshot(tmp_path, under(folder))).topology
@@ -96,6 +96,12 @@ def test_what_is_not_read_is_listed(tmp_path: Path) -> None:
     assert read.report.bundles == ["eks_i-0a1c_2026-01-10.tar.gz", "nodes/other/eks_i-0a1b_2026-01-10.tar.gz"]
     assert read.report.other_files == ["notes.txt"]
     assert [kind.kind for kind in read.report.totals() if kind.use is Use.UNKNOWN] == ["name", "version"]
+
+
+def test_a_file_without_suffix_is_looked_into(tmp_path: Path) -> None:
+    read = read_snapshot(write_snapshot(tmp_path, {"pods": kubectl_list(pod()), "NOTES": "[by hand]"}))
+    assert set(read.topology.pods) == {"default/web"}
+    assert read.report.other_files == ["NOTES"]
 
 
 def test_links_to_folders_are_followed_once(tmp_path: Path) -> None:
@@ -181,7 +187,32 @@ def test_a_folder_with_no_known_file(tmp_path: Path, files: dict[str, Any]) -> N
     assert "is an output of `aws ec2 describe-...` or `kubectl get ... -o json`" in refused(tmp_path)
 
 
-def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_snapshot(tmp_path, under("aws"))
+    scandir = os.scandir
+
+    def refuse(path: str) -> Any:
+        if Path(path).name == "aws":
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert refused(tmp_path) == f"{tmp_path / 'aws'}: Permission denied; check its permissions"
+
+
+@pytest.mark.parametrize("name", ["vpcs.json", "pods"])
+def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    write_snapshot(tmp_path, AWS | {name: "{}"})
+
+    def refuse(path: Path, *args: Any, **kwargs: Any) -> Any:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    assert "Permission denied; check the path and its permissions" in refused(tmp_path)
+
+
+def test_a_link_to_nowhere_is_named(tmp_path: Path) -> None:
     write_snapshot(tmp_path, AWS)
     (tmp_path / "lost.json").symlink_to(tmp_path / "nowhere")
     assert refused(tmp_path).startswith(f"{tmp_path / 'lost.json'}: ")
