@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastroute.errors import EndpointError
 from fastroute.lpm import lookup4, lookup6
 from fastroute.netns import kernels
 from fastroute.netns.atoms import Atoms, atoms_of
-from fastroute.netns.cells import Cells
-from fastroute.netns.decision import Decision, Packet, Reason, Verdict
+from fastroute.netns.cells import ASK_PLAIN, Cells
+from fastroute.netns.decision import Decision, Packet, Verdict
 from fastroute.netns.kernels import REASONS, VERDICTS, Compiled, Rows
 from fastroute.netns.model import LOOPBACK, TABLE_LOCAL, TABLE_MAIN, Namespace, NextHop, Prefix, RouteType
 from fastroute.netns.source import source_of_hop4
@@ -29,7 +30,7 @@ CHUNK = 1 << 15
 
 
 class Questions(NamedTuple):
-    """n questions of one family. Interfaces are codes of `Walker.interfaces`: 0 none; -1 stands for any name that is not among them.
+    """n questions of one family. Interfaces are codes of `Walker.interfaces`, 0 for none.
 
     The last five columns may be None (0, and UDP); rows where an output interface is given take the plain walk.
     """
@@ -149,12 +150,15 @@ class Answers:
 
 
 class Walker:
-    """One family of one namespace, compiled. Classes are built as questions ask for them; the first batch pays, the next do not."""
+    """One family of one namespace, compiled. Classes are built as questions ask for them; the first batch pays, the next do not.
 
-    def __init__(self, namespace: Namespace, family: int) -> None:
+    `interfaces` are names that questions will use beside those that the namespace holds: a dump need not know them all.
+    """
+
+    def __init__(self, namespace: Namespace, family: int, interfaces: Iterable[str] = ()) -> None:
         self.namespace = namespace
         self.family = family
-        self.interfaces = interface_names(namespace)
+        self.interfaces = tuple(dict.fromkeys((*interface_names(namespace), *interfaces)))
         self._codes = {name: code for code, name in enumerate(self.interfaces)}
         self.routes = tuple(route for route in namespace.routes if route.family == family)
         self.number_of_route = {route: number for number, route in reversed(list(enumerate(self.routes)))}
@@ -166,8 +170,16 @@ class Walker:
         self._is_all_plain = not self.cells.can_compile or family not in namespace.known.rules or not self._knows_addrs()
 
     def code(self, name: str | None) -> int:
-        """Return the code of an interface; 0 for None in a question, -1 for a name that the namespace does not hold."""
-        return self._codes.get(name or "", -1) if name else (0 if name is None else -1)
+        """Return the code of an interface, 0 for None.
+
+        Raises
+        ------
+        EndpointError
+            A name that neither the namespace holds nor `interfaces` gave.
+        """
+        if name is not None and name not in self._codes:
+            raise EndpointError(f"interface '{name}': unknown here; give it in `interfaces`")
+        return self._codes[name or ""]
 
     def _knows_addrs(self) -> bool:
         return self.family == 6 or (self.namespace.knows_addrs and self.namespace.known.has_table(4, TABLE_LOCAL))
@@ -216,7 +228,8 @@ class Walker:
             tables = (TABLE_LOCAL,) if self.namespace.has_custom_rules(4) else (TABLE_LOCAL, TABLE_MAIN)
             local = self.cells.best_of(tables)
             is_local = np.array([route.type is RouteType.LOCAL for route in self.routes] or [False])
-            flags[(local >= 0) & is_local[local]] |= kernels.ATOM_LOCAL
+            flags[(local >= 0) & is_local[np.maximum(local, 0)]] |= kernels.ATOM_LOCAL
+            flags[local == ASK_PLAIN] |= kernels.ATOM_SPECIAL
             for addr in self.namespace.local_addrs:
                 flags[self.atoms.index(Prefix(addr, 32))] |= kernels.ATOM_OWN | kernels.ATOM_LOCAL
         return flags
@@ -239,7 +252,7 @@ class Walker:
             rows.verdict[questions.out_interface != 0] = kernels.PLAIN
         plain: dict[int, Decision] = {}
         for row in np.flatnonzero(rows.verdict == kernels.PLAIN):
-            decision = plain[int(row)] = self._decide(questions, int(row))
+            decision = plain[int(row)] = decide(self.namespace, self.packet(questions, int(row)))
             rows.verdict[row], rows.reason[row] = VERDICTS.index(decision.verdict), REASONS.index(decision.reason)
             rows.cell[row], rows.hop[row] = kernels.CELL_NO_ROUTE, -1
         return Answers(self, questions, rows, plain)
@@ -263,12 +276,6 @@ class Walker:
     def _run(self, needed: NDArray[np.uint8], rows: Rows, src: Any, dst: Any, fwmark: Any, in_interface: Any) -> None:
         kernel = kernels.decide4 if self.family == 4 else kernels.decide6
         kernel(self.compiled, needed, rows, self._atoms_of(src), self._atoms_of(dst), src, dst, fwmark, in_interface)
-
-    def _decide(self, questions: Questions, row: int) -> Decision:
-        for column in (questions.in_interface, questions.out_interface):
-            if column is not None and column[row] < 0:
-                return Decision(Verdict.ERROR, "ENODEV", Reason.NO_SUCH_INTERFACE)
-        return decide(self.namespace, self.packet(questions, row))
 
     def packet(self, questions: Questions, row: int) -> Packet:
         """Return one question as the plain walk takes it."""

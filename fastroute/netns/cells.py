@@ -151,9 +151,8 @@ class Cells:
 
     def _encode(self, row: NDArray[np.int32]) -> NDArray[np.int64]:
         """Turn a row of numbers into cells."""
-        reasons = np.array(
-            [kernels.REASONS.index(RULE_ERRORS[k.action][1]) if k.action in RULE_ERRORS else 0 for k in self.kinds], np.int64
-        )
+        refusing = [kernels.REASONS.index(RULE_ERRORS[kind.action][1]) if kind.action in RULE_ERRORS else 0 for kind in self.kinds]
+        reasons = np.array([*refusing, 0], np.int64)
         route = row & ((1 << self.route_bits) - 1)
         refusals = kernels.T_NOTHING << kernels.TYPE_SHIFT | reasons[row >> self.route_bits] << kernels.REASON_SHIFT
         cells = np.where(route > 0, self._meanings[np.where(row >= 0, route, 0)], refusals) | row
@@ -195,7 +194,7 @@ class Cells:
                 row[chosen] = kind << self.route_bits
             else:
                 table = self._table(table_id)
-                accepted = (table >= 0) & ((self._lengths[table] > suppressed) | self._refuses[table])
+                accepted = (table >= 0) & ((self._lengths[np.maximum(table, 0)] > suppressed) | self._refuses[np.maximum(table, 0)])
                 row[chosen & accepted] = (kind << self.route_bits) + table[chosen & accepted] + 1
                 row[chosen & (table == ASK_PLAIN)] = ASK_PLAIN
         return row
@@ -208,7 +207,7 @@ class Cells:
         last = self._table(TABLE_DEFAULT)
         is_local = np.array([route.table_id == TABLE_LOCAL for route in self.routes] or [False])
         row = np.where(last >= 0, (2 << self.route_bits) + last + 1, last)
-        kind = np.where(is_local[merged], 0, 1)
+        kind = np.where(is_local[np.maximum(merged, 0)], 0, 1)
         row = np.where(merged >= 0, (kind << self.route_bits) + merged + 1, row)
         return np.where(merged == ASK_PLAIN, ASK_PLAIN, row).astype(np.int32)
 

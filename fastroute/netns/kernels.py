@@ -260,7 +260,7 @@ def decide4(c, needed, rows, source_atoms, atoms, src, dst, mark, code):
     without_mark = mark_bits(values, masks, np.uint32(0))
     for i in range(atoms.shape[0]):
         source, destination, came_by = atom_word[source_atoms[i]], atom_word[atoms[i]], code[i]
-        interface = interface_word[came_by] if came_by >= 0 else np.int32(IS_PLAIN)
+        interface = interface_word[came_by]
         is_output = came_by == CODE_OUTPUT
         unbound = is_output and src[i] == 0
         hop, cell = np.int32(-1), np.int64(CELL_PLAIN)
@@ -304,7 +304,7 @@ def decide6(c, needed, rows, source_atoms, atoms, src, dst, mark, code):
     verdicts, reasons, row_cells, hops = rows.verdict, rows.reason, rows.cell, rows.hop
     for i in range(atoms.shape[0]):
         source, destination, came_by = atom_word[source_atoms[i]], atom_word[atoms[i]], code[i]
-        interface = interface_word[came_by] if came_by >= 0 else np.int32(IS_PLAIN)
+        interface = interface_word[came_by]
         hop, cell = np.int32(-1), np.int64(CELL_PLAIN)
         outcome = PLAIN
         if not destination & ATOM_SPECIAL and not interface & IS_PLAIN:

@@ -101,7 +101,8 @@ def look_up(namespace: Namespace, packet: Packet, tried: list[Tried], *, is_reve
             tried.append(Tried(rule, mismatch, is_reverse))
             continue
         if rule.action is RuleAction.GOTO:
-            target = next((i for i, r in enumerate(rules) if r.priority == rule.goto_priority), None)
+            # the kernel takes no rule that jumps back; a damaged dump may hold one
+            target = next((i for i in range(position, len(rules)) if rules[i].priority == rule.goto_priority != rule.priority), None)
             tried.append(Tried(rule, "jumps" if target is not None else "goes to a rule that is not there", is_reverse))
             position = position if target is None else target
         elif rule.action is RuleAction.NOP:

@@ -57,7 +57,7 @@ def look_up(namespace: Namespace, packet):
             continue
         action = rule.action.value
         if action == "goto":
-            if any(r.priority == rule.goto_priority for r in rules):
+            if rule.goto_priority > rule.priority and any(r.priority == rule.goto_priority for r in rules):
                 waiting_for = rule.goto_priority
         elif action in RULE_ENDS:
             return rule, None, RULE_ENDS[action]

@@ -116,7 +116,8 @@ def test_error_rules(action, error, reason):
 def test_goto_and_nop_and_a_target_that_is_not_there():
     jump = Rule(600, action=RuleAction.GOTO, goto_priority=32766)
     assert route(replace(EKS_NODE, rules=(*EKS_NODE.rules, jump)), INTERNET, POD_B, in_interface=VETH_B).rule_priority == 32766
-    for idle in (replace(jump, goto_priority=32000), Rule(600, action=RuleAction.NOP)):
+    backwards = replace(jump, goto_priority=512)
+    for idle in (replace(jump, goto_priority=32000), backwards, replace(jump, goto_priority=600), Rule(600, action=RuleAction.NOP)):
         assert route(replace(EKS_NODE, rules=(*EKS_NODE.rules, idle)), INTERNET, POD_B, in_interface=VETH_B).rule_priority == 1536
 
 
