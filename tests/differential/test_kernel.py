@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 
+from fastroute.cni import NodePlan, derive_namespace, plan_node, read_settings
 from fastroute.io.iproute2 import read_ip
 from fastroute.netns.decision import Verdict
 from fastroute.netns.model import InterfaceSysctls, Link, Namespace, NextHop, Prefix, Route, Rule, RuleAction, Scope, Sysctls, default_rules
@@ -15,6 +16,8 @@ from fastroute.referee import verify
 from fastroute.referee.compare import differences
 from fastroute.referee.kernel import KernelNode, why_not
 from fastroute.referee.random_nodes import QuestionMaker, random_plan
+from fastroute.topology import TopologyIndex
+from tests import zoo
 from tests.reference import rules as reference
 from tests.unit.netns.eks_node import EKS_NODE
 
@@ -130,3 +133,48 @@ def test_readers_see_what_netlink_sees(seed, form):
         assert [comparable(r) for r in routes.routes] == [comparable(r) for r in before.routes], f"seed {number}"
         assert {comparable(a) for a in addrs.addrs} == set(before.addrs), f"seed {number}"
         assert [comparable(link) for link in addrs.links] == [comparable(link) for link in before.links], f"seed {number}"
+
+
+MODES = {
+    "default": {},
+    "external SNAT": {"AWS_VPC_K8S_CNI_EXTERNALSNAT": "true"},
+    "neither marks nor node ports": {"AWS_VPC_K8S_CNI_EXTERNALSNAT": "true", "AWS_VPC_CNI_NODE_PORT_SUPPORT": "false"},
+    "external services": {"AWS_EXTERNAL_SERVICE_CIDRS": "172.20.9.0/24,192.0.2.0/25"},
+}
+
+
+@pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
+def test_nodes_as_the_plugin_leaves_them(seed, mode):
+    """The derived state, built in a namespace, answers as derived: walk of the derived rows == walk of the kernel's rows == the kernel."""
+    topology = zoo.everything(mode)
+    index, (settings, _) = TopologyIndex(topology), read_settings(mode)
+    num_nodes = 0
+    for named in topology.nodes.values():
+        plan = plan_node(index, named, settings)
+        if not isinstance(plan, NodePlan):
+            continue
+        num_nodes += 1
+        derived = derive_namespace(topology, plan)
+
+        def packets_of(_, derived=derived):
+            maker = QuestionMaker(Random(seed), derived)
+            return [maker.packet(4) for _ in range(400)]
+
+        with KernelNode(verify.plan_of(derived)) as node:
+            found, _ = differences(node, packets_of)
+            built = node.state()
+        assert not found, f"seed {seed}, {named.name}: {found[:2]}"
+        assert [(r.priority, r.src_prefix, r.dst_prefix, r.fwmark, r.table_id) for r in built.rules_by_family[4]] == [
+            (r.priority, r.src_prefix, r.dst_prefix, r.fwmark, r.table_id) for r in derived.rules_by_family[4]
+        ]
+        for packet in packets_of(None):
+            ours, theirs = decide(derived, packet), decide(built, packet)
+            assert (ours.verdict, ours.error, ours.table_id, ours.prefix, ours.device, ours.gateway) == (
+                theirs.verdict,
+                theirs.error,
+                theirs.table_id,
+                theirs.prefix,
+                theirs.device,
+                theirs.gateway,
+            ), f"seed {seed}, {named.name}: {packet}"
+    assert num_nodes
