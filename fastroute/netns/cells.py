@@ -136,7 +136,7 @@ class Cells:
         meanings = [0]
         for route in self.routes:
             if route.type in ROUTE_ERRORS:
-                reason = kernels.REASONS.index(ROUTE_ERRORS[route.type][1])
+                reason = kernels.REASONS.index(ROUTE_ERRORS[route.type])
                 meanings.append(kernels.T_NOTHING << kernels.TYPE_SHIFT | reason << kernels.REASON_SHIFT)
                 continue
             device = codes.get(route.next_hops[0].out_interface or "", 0) if route.next_hops else 0
@@ -151,7 +151,7 @@ class Cells:
 
     def _encode(self, row: NDArray[np.int32]) -> NDArray[np.int64]:
         """Turn a row of numbers into cells."""
-        refusing = [kernels.REASONS.index(RULE_ERRORS[kind.action][1]) if kind.action in RULE_ERRORS else 0 for kind in self.kinds]
+        refusing = [kernels.REASONS.index(RULE_ERRORS[kind.action]) if kind.action in RULE_ERRORS else 0 for kind in self.kinds]
         reasons = np.array([*refusing, 0], np.int64)
         route = row & ((1 << self.route_bits) - 1)
         refusals = kernels.T_NOTHING << kernels.TYPE_SHIFT | reasons[row >> self.route_bits] << kernels.REASON_SHIFT

@@ -46,6 +46,26 @@ class Reason(StrEnum):
     UNSUPPORTED_RULE = "unsupported_rule"
 
 
+ERRORS = {
+    Reason.NO_ROUTE: "ENETUNREACH",
+    Reason.BLACKHOLE_ROUTE: "EINVAL",
+    Reason.UNREACHABLE_ROUTE: "EHOSTUNREACH",
+    Reason.PROHIBIT_ROUTE: "EACCES",
+    Reason.BLACKHOLE_RULE: "EINVAL",
+    Reason.UNREACHABLE_RULE: "ENETUNREACH",
+    Reason.PROHIBIT_RULE: "EACCES",
+    Reason.MARTIAN_SOURCE: "EINVAL",
+    Reason.MARTIAN_DESTINATION: "EINVAL",
+    Reason.SOURCE_NOT_LOCAL: "ENETUNREACH",
+    Reason.RP_FILTER: "EINVAL",
+    Reason.FORWARDING_OFF: "EHOSTUNREACH",
+    Reason.NO_SUCH_INTERFACE: "ENODEV",
+    Reason.INTERFACE_DOWN: "ENETUNREACH",
+    Reason.MULTICAST_NOT_JOINED: "EINVAL",
+}
+"""What the kernel answers (Linux 6.18; older ones said EXDEV for rp_filter and EINVAL for a foreign source)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Packet:
     """One question. `in_interface` None: made on this machine. Ports and protocol as `ip route get` sends them: UDP, port 0."""
@@ -82,7 +102,6 @@ class Decision:
     """
 
     verdict: Verdict
-    error: str = ""
     reason: Reason = Reason.NONE
     rule: Rule | None = None
     table_id: int | None = None
@@ -92,6 +111,11 @@ class Decision:
     prefsrc: int | None = None
     missing: str = ""
     tried: tuple[Tried, ...] = ()
+
+    @property
+    def error(self) -> str:
+        """The errno's name; empty unless the verdict is ERROR."""
+        return ERRORS[self.reason] if self.verdict is Verdict.ERROR else ""
 
     @property
     def prefix(self) -> Prefix | None:

@@ -31,14 +31,14 @@ LEGACY_TOS_MASK = 0x1C
 """IPv4 compares these bits of a packet's tos only. Source: linux include/uapi/linux/ip.h, include/net/inet_dscp.h."""
 
 ROUTE_ERRORS = {
-    RouteType.BLACKHOLE: ("EINVAL", Reason.BLACKHOLE_ROUTE),
-    RouteType.UNREACHABLE: ("EHOSTUNREACH", Reason.UNREACHABLE_ROUTE),
-    RouteType.PROHIBIT: ("EACCES", Reason.PROHIBIT_ROUTE),
+    RouteType.BLACKHOLE: Reason.BLACKHOLE_ROUTE,
+    RouteType.UNREACHABLE: Reason.UNREACHABLE_ROUTE,
+    RouteType.PROHIBIT: Reason.PROHIBIT_ROUTE,
 }
 RULE_ERRORS = {
-    RuleAction.BLACKHOLE: ("EINVAL", Reason.BLACKHOLE_RULE),
-    RuleAction.UNREACHABLE: ("ENETUNREACH", Reason.UNREACHABLE_RULE),
-    RuleAction.PROHIBIT: ("EACCES", Reason.PROHIBIT_RULE),
+    RuleAction.BLACKHOLE: Reason.BLACKHOLE_RULE,
+    RuleAction.UNREACHABLE: Reason.UNREACHABLE_RULE,
+    RuleAction.PROHIBIT: Reason.PROHIBIT_RULE,
 }
 ROUTER_PREFERENCE = {"low": 1, "medium": 2, "high": 3}
 
@@ -60,11 +60,10 @@ class Match:
     hops: tuple[NextHop, ...] = ()
     rule: Rule | None = None
     table_id: int | None = None
-    error: str = ""
     reason: Reason = Reason.NONE
 
 
-NO_ROUTE = Match(error="ENETUNREACH", reason=Reason.NO_ROUTE)
+NO_ROUTE = Match(reason=Reason.NO_ROUTE)
 
 
 def look_up(namespace: Namespace, packet: Packet, tried: list[Tried], *, is_reverse: bool = False) -> Match:
@@ -80,7 +79,7 @@ def look_up(namespace: Namespace, packet: Packet, tried: list[Tried], *, is_reve
     Returns
     -------
     Match
-        With a route, or with an error's name and reason.
+        With a route, or with the reason why there is none to take.
 
     Raises
     ------
@@ -111,15 +110,14 @@ def look_up(namespace: Namespace, packet: Packet, tried: list[Tried], *, is_reve
             match = look_up_table(namespace, rule.table_id, packet)
             if match is None:
                 tried.append(Tried(rule, f"no route in table {table_text(rule.table_id)}", is_reverse))
-            elif not match.error and match.route is not None and match.route.prefix.prefix_len <= rule.suppress_prefix_len:
+            elif not match.reason and match.route is not None and match.route.prefix.prefix_len <= rule.suppress_prefix_len:
                 tried.append(Tried(rule, f"match /{match.route.prefix.prefix_len} is suppressed", is_reverse))
             else:
                 tried.append(Tried(rule, "decides", is_reverse))
-                return Match(match.route, match.hops, rule, rule.table_id, match.error, match.reason)
+                return Match(match.route, match.hops, rule, rule.table_id, match.reason)
         else:
             tried.append(Tried(rule, "decides", is_reverse))
-            error, reason = RULE_ERRORS[rule.action]
-            return Match(rule=rule, error=error, reason=reason)
+            return Match(rule=rule, reason=RULE_ERRORS[rule.action])
     return NO_ROUTE
 
 
@@ -143,7 +141,7 @@ def look_up_merged(namespace: Namespace, packet: Packet, tried: list[Tried], is_
         tried.append(Tried(rule, "no route in table default", is_reverse))
         return NO_ROUTE
     tried.append(Tried(rule, "decides", is_reverse))
-    return Match(found.route, found.hops, rule, rule.table_id, found.error, found.reason)
+    return Match(found.route, found.hops, rule, rule.table_id, found.reason)
 
 
 def merged_tables4(namespace: Namespace, table_ids: Iterable[int]) -> list[Route]:
@@ -220,8 +218,7 @@ def first_usable4(routes: Iterable[Route], packet: Packet) -> Match | None:
         if route.type is RouteType.THROW:
             return None
         if route.type in ROUTE_ERRORS:
-            error, reason = ROUTE_ERRORS[route.type]
-            return Match(route, error=error, reason=reason)
+            return Match(route, reason=ROUTE_ERRORS[route.type])
         usable = tuple(hop for hop in route.next_hops if not hop.is_dead and packet.out_interface in (None, hop.out_interface))
         if usable:
             return Match(route, usable if packet.out_interface is None else usable[:1])
@@ -251,8 +248,7 @@ def first_usable6(namespace: Namespace, routes: Sequence[Route], packet: Packet)
         if route.type is RouteType.THROW:
             return None
         if route.type in ROUTE_ERRORS:
-            error, reason = ROUTE_ERRORS[route.type]
-            return Match(route, error=error, reason=reason)
+            return Match(route, reason=ROUTE_ERRORS[route.type])
         return Match(route, hops)
     return None
 

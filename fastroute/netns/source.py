@@ -113,7 +113,7 @@ def refusal_by_reverse(
         uid=0,
     )
     match = look_up(namespace, reverse, tried, is_reverse=True)
-    if match.error or match.route is None:
+    if match.reason or match.route is None:
         return refusal_if_filtered(interface, (1, 2), rp_filter)
     kind = match.route.type
     if kind is not RouteType.UNICAST and not (kind is RouteType.LOCAL and sysctls.either("accept_local", interface)):

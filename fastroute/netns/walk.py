@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fastroute.netns.decision import Decision, Packet, Reason, Tried, Verdict
-from fastroute.netns.lookup import Match, UndecidedError, look_up
+from fastroute.netns.lookup import NO_ROUTE, Match, UndecidedError, look_up
 from fastroute.netns.model import LOOPBACK, Namespace, NextHop, RouteType, Scope
 from fastroute.netns.multipath import Chooser, choose_by_hash
 from fastroute.netns.source import is_local_addr, local_entry4, refusal_of_source, select_source4, source_of_hop4
@@ -89,15 +89,13 @@ def refusal_of_interfaces(namespace: Namespace, packet: Packet) -> Decision | No
         return None
     for name in (packet.in_interface, packet.out_interface):
         if name is not None and name not in namespace.links_by_name:
-            return refuse("ENODEV", Reason.NO_SUCH_INTERFACE)
+            return refuse(Reason.NO_SUCH_INTERFACE)
     return None
 
 
-def refuse(error: str, reason: Reason, match: Match | None = None) -> Decision:
+def refuse(reason: Reason, match: Match = NO_ROUTE) -> Decision:
     """Make an error of a look-up, or of what comes before one."""
-    if match is None:
-        return Decision(Verdict.ERROR, error, reason)
-    return Decision(Verdict.ERROR, error, reason, match.rule, match.table_id, match.route)
+    return Decision(Verdict.ERROR, reason, match.rule, match.table_id, match.route)
 
 
 def accept(verdict: Verdict, match: Match, device: str | None, *, next_hop: NextHop | None = None, prefsrc: int | None = None) -> Decision:
@@ -121,35 +119,35 @@ def decide_input4(namespace: Namespace, packet: Packet, choose: Chooser, tried: 
     if is_multicast4(packet.dst):
         return receive_multicast(namespace, packet, tried)
     if is_multicast4(packet.src) or packet.src == LIMITED_BROADCAST4:
-        return refuse("EINVAL", Reason.MARTIAN_SOURCE)
+        return refuse(Reason.MARTIAN_SOURCE)
     if packet.dst == LIMITED_BROADCAST4 or (packet.src == 0 and packet.dst == 0):
         return receive_broadcast(namespace, packet, Match(), tried)
     if packet.src == 0:
-        return refuse("EINVAL", Reason.MARTIAN_SOURCE)
+        return refuse(Reason.MARTIAN_SOURCE)
     if packet.dst == 0:
-        return refuse("EINVAL", Reason.MARTIAN_DESTINATION)
+        return refuse(Reason.MARTIAN_DESTINATION)
     if not namespace.sysctls.either("route_localnet", interface):
         if is_loopback4(packet.dst):
-            return refuse("EINVAL", Reason.MARTIAN_DESTINATION)
+            return refuse(Reason.MARTIAN_DESTINATION)
         if is_loopback4(packet.src):
-            return refuse("EINVAL", Reason.MARTIAN_SOURCE)
+            return refuse(Reason.MARTIAN_SOURCE)
     match = look_up(namespace, packet, tried)
     forwards = namespace.sysctls.forwards(interface)
-    if match.route is None or match.error:
-        return refuse(match.error, match.reason, match) if forwards else refuse("EHOSTUNREACH", Reason.FORWARDING_OFF, match)
+    if match.route is None or match.reason:
+        return refuse(match.reason, match) if forwards else refuse(Reason.FORWARDING_OFF, match)
     if match.route.type is RouteType.BROADCAST:
         return receive_broadcast(namespace, packet, match, tried)
     if match.route.type is RouteType.LOCAL:
         refused = refusal_of_source(namespace, packet, None, tried)
-        return refuse("EINVAL", refused, match) if refused else accept(Verdict.LOCAL, match, LOOPBACK)
+        return refuse(refused, match) if refused else accept(Verdict.LOCAL, match, LOOPBACK)
     if not forwards:
-        return refuse("EHOSTUNREACH", Reason.FORWARDING_OFF, match)
+        return refuse(Reason.FORWARDING_OFF, match)
     if match.route.type is not RouteType.UNICAST:
-        return refuse("EINVAL", Reason.MARTIAN_DESTINATION, match)
+        return refuse(Reason.MARTIAN_DESTINATION, match)
     hop = chosen_hop(match, packet, choose)
     refused = refusal_of_source(namespace, packet, hop.out_interface, tried)
     if refused:
-        return refuse("EINVAL", refused, match)
+        return refuse(refused, match)
     return accept(Verdict.FORWARD, match, hop.out_interface, next_hop=hop)
 
 
@@ -159,19 +157,19 @@ def receive_multicast(namespace: Namespace, packet: Packet, tried: list[Tried]) 
     if packet.dst != ALL_HOSTS4:
         raise UndecidedError(Reason.MULTICAST_NOT_JOINED, "ip maddr")
     if namespace.known.links and not namespace.links_by_name[interface].is_up:
-        return refuse("EINVAL", Reason.MULTICAST_NOT_JOINED)
+        return refuse(Reason.MULTICAST_NOT_JOINED)
     if is_multicast4(packet.src) or packet.src == LIMITED_BROADCAST4:
-        return refuse("EINVAL", Reason.MARTIAN_SOURCE)
+        return refuse(Reason.MARTIAN_SOURCE)
     if is_loopback4(packet.src) and not namespace.sysctls.either("route_localnet", interface):
-        return refuse("EINVAL", Reason.MARTIAN_SOURCE)
+        return refuse(Reason.MARTIAN_SOURCE)
     refused = refusal_of_source(namespace, replace(packet, dst=0), None, tried) if packet.src else None
-    return refuse("EINVAL", refused) if refused else Decision(Verdict.MULTICAST, device=interface)
+    return refuse(refused) if refused else Decision(Verdict.MULTICAST, device=interface)
 
 
 def receive_broadcast(namespace: Namespace, packet: Packet, match: Match, tried: list[Tried]) -> Decision:
     """Decide about a broadcast that arrives; a source of 0.0.0.0 (DHCP) is not validated."""
     refused = refusal_of_source(namespace, replace(packet, dst=0), None, tried) if packet.src else None
-    return refuse("EINVAL", refused, match) if refused else accept(Verdict.BROADCAST, match, LOOPBACK)
+    return refuse(refused, match) if refused else accept(Verdict.BROADCAST, match, LOOPBACK)
 
 
 def decide_output4(namespace: Namespace, packet: Packet, choose: Chooser, tried: list[Tried]) -> Decision:
@@ -179,16 +177,16 @@ def decide_output4(namespace: Namespace, packet: Packet, choose: Chooser, tried:
     special = is_multicast4(packet.dst) or packet.dst == LIMITED_BROADCAST4
     if packet.src:
         if is_multicast4(packet.src) or packet.src == LIMITED_BROADCAST4:
-            return refuse("EINVAL", Reason.MARTIAN_SOURCE)
+            return refuse(Reason.MARTIAN_SOURCE)
         if packet.out_interface is None and special:
             device = interface_of_addr(namespace, packet.src)
             if device is None:
-                return refuse("ENETUNREACH", Reason.SOURCE_NOT_LOCAL)
+                return refuse(Reason.SOURCE_NOT_LOCAL)
             return finish_output4(namespace, packet, Match(), device, None)
         if not is_local_addr(namespace, packet.src):
-            return refuse("ENETUNREACH", Reason.SOURCE_NOT_LOCAL)
+            return refuse(Reason.SOURCE_NOT_LOCAL)
     if packet.out_interface is not None and namespace.known.links and not namespace.links_by_name[packet.out_interface].is_up:
-        return refuse("ENETUNREACH", Reason.INTERFACE_DOWN)
+        return refuse(Reason.INTERFACE_DOWN)
     if packet.out_interface is not None and (is_local_multicast4(packet.dst) or packet.dst == LIMITED_BROADCAST4):
         source = packet.src or select_source4(namespace, packet.out_interface, None, Scope.LINK)
         return finish_output4(namespace, packet, Match(), packet.out_interface, source)
@@ -197,9 +195,9 @@ def decide_output4(namespace: Namespace, packet: Packet, choose: Chooser, tried:
     if packet.dst == 0:
         return Decision(Verdict.LOCAL, device=LOOPBACK, prefsrc=packet.src or LOOPBACK_ADDR4)
     match = look_up(namespace, packet, tried)
-    if match.route is None or match.error:
+    if match.route is None or match.reason:
         if packet.out_interface is None:
-            return refuse(match.error, match.reason, match)
+            return refuse(match.reason, match)
         source = packet.src or select_source4(namespace, packet.out_interface, None, Scope.LINK)
         return finish_output4(namespace, packet, Match(), packet.out_interface, source)
     if match.route.type is RouteType.LOCAL:
@@ -227,7 +225,7 @@ def finish_output4(
     """Judge source and destination once the output device is known."""
     device = device or ""
     if source is not None and is_loopback4(source) and device != LOOPBACK and not namespace.sysctls.either("route_localnet", device):
-        return refuse("EINVAL", Reason.MARTIAN_SOURCE, match)
+        return refuse(Reason.MARTIAN_SOURCE, match)
     prefsrc = source if not packet.src else None
     if packet.dst == LIMITED_BROADCAST4:
         return accept(Verdict.BROADCAST, match, device, prefsrc=prefsrc)
@@ -241,8 +239,8 @@ def finish_output4(
 def decide6(namespace: Namespace, packet: Packet, choose: Chooser, tried: list[Tried]) -> Decision:
     """Decide about an IPv6 packet: one look-up, no validation of the source."""
     match = look_up(namespace, packet, tried)
-    if match.route is None or match.error:
-        return refuse(match.error, match.reason, match)
+    if match.route is None or match.reason:
+        return refuse(match.reason, match)
     hop = chosen_hop(match, packet, choose)
     prefsrc = match.route.prefsrc if packet.in_interface is None and not packet.src else None
     if match.route.type in (RouteType.LOCAL, RouteType.ANYCAST):
