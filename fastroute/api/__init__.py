@@ -1,1 +1,6 @@
-"""The public objects: Snapshot, Engine, PrefixTable. Here text, Arrow and files meet the engine's arrays."""
+"""The public objects: text, Arrow and files meet the engine's arrays."""
+
+from fastroute.api.engine import Engine
+from fastroute.api.snapshot import Snapshot, load
+
+__all__ = ["Engine", "Snapshot", "load"]

@@ -1,0 +1,375 @@
+"""`Namespace`: one routing domain of dumps or a support bundle, asked as `ip route get` is, one question or ten million."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from fastroute import addr
+from fastroute.errors import AddressError, InputError
+from fastroute.flows.columns import TextColumn, distinct_column, gathered, int_column, is_text, one_array, text_column, texts_of
+from fastroute.io.bundle import read_bundle
+from fastroute.io.dumps import Account
+from fastroute.io.iproute2_words import PROTOCOLS
+from fastroute.io.nodedump import NodeDump, node_from_dumps, read_node_folder
+from fastroute.netns.batch import Answers, Questions, Walker
+from fastroute.netns.decision import ERRORS, Decision, Packet, Verdict
+from fastroute.netns.kernels import REASONS, VERDICTS
+from fastroute.netns.model import FAMILIES, addr_text
+from fastroute.netns.walk import decide
+
+Column = Any
+"""A scalar, which holds for every question, or one value a question: a sequence, a NumPy or an Arrow array."""
+
+Codes = NDArray[np.int32]
+
+SCHEMA = pa.schema(
+    [(name, pa.dictionary(pa.int32(), pa.string())) for name in ("verdict", "error", "reason")]
+    + [("rule_priority", pa.int64())]
+    + [(name, pa.dictionary(pa.int32(), pa.string())) for name in ("table", "prefix", "gateway", "device", "prefsrc", "missing")]
+)
+"""The columns of an answer; null where there is nothing to say. `missing` names the command whose output an undecided answer lacks."""
+
+
+@dataclass(frozen=True)
+class Namespace:
+    """One routing domain, as read."""
+
+    dump: NodeDump
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Namespace:
+        """Read a folder of dumps (`ip-rule.txt`, `ip-route.json`, …) or a support bundle (`eks_….tar.gz`).
+
+        Raises
+        ------
+        InputError
+            Neither of them, or nothing in it.
+        """
+        source = Path(path)
+        if source.is_file():
+            return cls(read_bundle(source))
+        return cls(read_node_folder(source))
+
+    @classmethod
+    def from_dumps(
+        cls,
+        *,
+        rule: str | None = None,
+        rule6: str | None = None,
+        route: str | Mapping[int | str, str] | None = None,
+        route6: str | Mapping[int | str, str] | None = None,
+        addr: str | None = None,
+        link: str | None = None,
+        iptables: str | None = None,
+        nft: str | None = None,
+        sysctl: str | None = None,
+    ) -> Namespace:
+        """Take the texts themselves; `route` is one text of all tables, or a text a table (`{"main": …, 2: …}`)."""
+        texts = {"rule": rule, "rule6": rule6, "addr": addr, "link": link, "iptables": iptables, "nft": nft, "sysctl": sysctl}
+        if route is None and route6 is None and all(text is None for text in texts.values()):
+            raise InputError("no dump given: at least rule= and route= are wanted")
+        return cls(node_from_dumps(**texts, route=route, route6=route6))
+
+    @property
+    def accounts(self) -> Mapping[str, Account]:
+        """The lines of each dump: parsed, and reported."""
+        return self.dump.accounts
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What absent dumps take away."""
+        return self.dump.missing
+
+    @cached_property
+    def _walkers(self) -> dict[tuple[int, frozenset[str]], Walker]:
+        return {}
+
+    def route_get(
+        self,
+        dst: Column,
+        src: Column = None,
+        iif: Column = None,
+        mark: Column = 0,
+        *,
+        oif: Column = None,
+        ipproto: Column = 17,
+        sport: Column = 0,
+        dport: Column = 0,
+        tos: Column = 0,
+    ) -> pa.Table:
+        """Answer `ip route get dst from src iif iif mark mark …` for every question.
+
+        Parameters
+        ----------
+        dst, src : text, or n of them
+            Addresses of either family; src None (or "") is an unbound local socket.
+        iif, oif : text, or n of them
+            Interfaces; iif None is a packet made on this machine.
+        mark, ipproto, sport, dport, tos : int, or n of them
+            Without a protocol the kernel asks as UDP. ipproto also as a name.
+
+        Returns
+        -------
+        pyarrow.Table
+            Of `SCHEMA`, n rows; one for scalars.
+
+        Raises
+        ------
+        AddressError
+            Text that is no address, or a source of the other family than its destination.
+        InputError
+            Columns of different lengths.
+        """
+        given = {
+            "dst": dst,
+            "src": src,
+            "iif": iif,
+            "oif": oif,
+            "mark": mark,
+            "ipproto": ipproto,
+            "sport": sport,
+            "dport": dport,
+            "tos": tos,
+        }
+        columns = as_arrays(given)
+        destinations, sources = parse_addresses(columns["dst"], "dst"), parse_addresses(columns["src"], "src")
+        check_families(destinations, sources)
+        parts: list[tuple[NDArray[np.intp], pa.Table]] = []
+        for family in FAMILIES:
+            rows = np.flatnonzero(destinations.family == family)
+            if len(rows):
+                parts.append((rows, self._answer(family, rows, destinations, sources, columns)))
+        if not parts:
+            return SCHEMA.empty_table()
+        if len(parts) == 1:
+            return parts[0][1]
+        order = np.argsort(np.concatenate([rows for rows, _ in parts]), kind="stable")
+        return pa.concat_tables([table for _, table in parts]).unify_dictionaries().take(pa.array(order)).combine_chunks()
+
+    def explain(self, dst: str, src: str | None = None, iif: str | None = None, mark: int = 0, **more: Any) -> Decision:
+        """Answer one question by the plain walk: `tried` lists each rule that it came to, and why it did or did not match."""
+        destination, source = addr.parse([dst]), addr.parse([src or ""])
+        check_families(destination, source)
+        family = int(destination.family[0])
+        oif, protocol = more.pop("oif", None), protocol_number(more.pop("ipproto", 17))
+        packet = Packet(family, number_of(destination, 0), number_of(source, 0), iif, oif, mark, protocol, **more)
+        return decide(self.dump.namespace, packet)
+
+    def _answer(
+        self, family: int, rows: NDArray[np.intp], destinations: addr.Addresses, sources: addr.Addresses, columns: Mapping[str, pa.Array]
+    ) -> pa.Table:
+        inputs, outputs = distinct_column(columns["iif"], "iif"), distinct_column(columns["oif"], "oif")
+        names = frozenset(name for column in (inputs, outputs) for name in texts_of(column.texts) if name)
+        walker = self._walkers.get((family, names))
+        if walker is None:
+            walker = self._walkers[family, names] = Walker(self.dump.namespace, family, sorted(names))
+        questions = Questions(
+            dst=addresses_of(destinations, family, rows),
+            src=addresses_of(sources, family, rows),
+            in_interface=coded(inputs, walker.code)[rows],
+            fwmark=integers(columns["mark"], "mark", np.uint32)[rows],
+            out_interface=coded(outputs, walker.code)[rows],
+            ipproto=protocols(columns["ipproto"])[rows],
+            sport=integers(columns["sport"], "sport", np.uint16)[rows],
+            dport=integers(columns["dport"], "dport", np.uint16)[rows],
+            tos=integers(columns["tos"], "tos", np.uint8)[rows],
+        )
+        return table_of(walker.walk(questions))
+
+
+def as_arrays(given: Mapping[str, Column]) -> dict[str, pa.Array]:
+    """Return every column as an Arrow array of one length; scalars are repeated.
+
+    Raises
+    ------
+    InputError
+        Columns of different lengths, or values that are no column.
+    """
+    columns: dict[str, pa.Array] = {}
+    for name, column in given.items():
+        if not is_scalar(column):
+            try:
+                columns[name] = one_array(column) if isinstance(column, pa.Array | pa.ChunkedArray) else pa.array(column)
+            except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+                raise InputError(f"{name}: not a column: {error}") from error
+    lengths = {name: len(column) for name, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise InputError("columns of different lengths: " + ", ".join(f"{name} {length}" for name, length in lengths.items()))
+    n = next(iter(lengths.values()), 1)
+    for name, column in given.items():
+        if isinstance(column, str) or column is None:
+            columns[name] = pa.DictionaryArray.from_arrays(pa.array(np.zeros(n, np.int32)), pa.array([column], pa.string()))
+        elif is_scalar(column):
+            columns[name] = pa.array(np.full(n, column, np.int64))
+    return columns
+
+
+def is_scalar(column: Column) -> bool:
+    """Say whether a value holds for every question."""
+    return column is None or isinstance(column, str | int | np.integer)
+
+
+def parse_addresses(column: pa.Array, name: str) -> addr.Addresses:
+    """Parse a column of addresses: text, or IPv4 as uint32; each text of a dictionary once."""
+    if pa.types.is_uint32(column.type) and not column.null_count:
+        v4 = column.to_numpy()
+        nothing = np.zeros(len(v4), np.uint64)
+        return addr.Addresses(np.full(len(v4), 4, np.uint8), v4, nothing, nothing)
+    texts = text_column(column, name)
+    try:
+        parsed = addr.parse(texts.texts)
+    except AddressError as error:
+        raise AddressError(f"{name}: {error}") from error
+    if texts.codes is None:
+        return parsed
+    family, v4, hi, lo = (gathered(texts.codes, values, 0) for values in parsed)
+    return addr.Addresses(family, v4, hi, lo)
+
+
+def check_families(destinations: addr.Addresses, sources: addr.Addresses) -> None:
+    """Raise AddressError for an absent destination, or a source of another family."""
+    absent = np.flatnonzero(destinations.family == 0)
+    if len(absent):
+        raise AddressError(f"dst[{absent[0]}]: no address")
+    mixed = np.flatnonzero((sources.family != 0) & (sources.family != destinations.family))
+    if len(mixed):
+        raise AddressError(f"src[{mixed[0]}]: of another family than dst[{mixed[0]}]")
+
+
+def number_of(addresses: addr.Addresses, row: int) -> int:
+    """Return one address as an int; 0 for absent."""
+    return int(addresses.v4[row]) or int(addresses.hi[row]) << 64 | int(addresses.lo[row])
+
+
+def addresses_of(addresses: addr.Addresses, family: int, rows: NDArray[np.intp]) -> NDArray[Any]:
+    """Return addresses as `Questions` takes them."""
+    if family == 4:
+        return addresses.v4[rows]
+    return np.ascontiguousarray(np.stack([addresses.hi[rows], addresses.lo[rows]], axis=1))
+
+
+def coded(column: TextColumn, code: Callable[[str | None], int]) -> Codes:
+    """Return a column of names as codes; each distinct name is asked for once."""
+    table = np.array([code(text or None) for text in texts_of(column.texts)], np.int32)
+    assert column.codes is not None
+    return np.asarray(gathered(column.codes, table, code(None)), np.int32)
+
+
+def integers(column: pa.Array, name: str, dtype: type[np.unsignedinteger[Any]]) -> NDArray[Any]:
+    """Return a column of numbers in a type; null is 0.
+
+    Raises
+    ------
+    InputError
+        No numbers, or one that does not fit.
+    """
+    values = np.maximum(int_column(column, name, np.int64), 0)
+    most = np.iinfo(dtype).max
+    if len(values) and values.max() > most:
+        raise InputError(f"{name}[{int(values.argmax())}]: {values.max()} is larger than {most}")
+    return values.astype(dtype)
+
+
+def protocols(column: pa.Array) -> NDArray[np.uint8]:
+    """Return protocols by number or name; null is UDP, as which the kernel asks."""
+    if not is_text(column.type):
+        return integers(column, "ipproto", np.uint8)
+    return coded(distinct_column(column, "ipproto"), protocol_number).astype(np.uint8)
+
+
+def protocol_number(value: Any) -> int:
+    """Return a protocol's number, by name or number."""
+    if isinstance(value, str) and value in PROTOCOLS:
+        return PROTOCOLS[value]
+    try:
+        number = int(17 if value is None else value)
+    except ValueError as error:
+        raise InputError(f"ipproto '{value}': neither a number nor one of {', '.join(PROTOCOLS)}") from error
+    if not 0 <= number <= 255:
+        raise InputError(f"ipproto {number}: not within 0..255")
+    return number
+
+
+class TextBuilder:
+    """A dictionary-encoded column under construction: codes of the compiled rows, then single rows patched in."""
+
+    def __init__(self, codes: NDArray[Any], texts: Sequence[str | None]) -> None:
+        self.codes = np.where(np.array([text is None for text in texts] + [True])[codes], -1, codes).astype(np.int32)
+        self._texts = [text or "" for text in texts]
+        self._numbers: dict[str, int] = {}
+
+    def patch(self, row: int, text: str | None) -> None:
+        """Set one row."""
+        if text is None:
+            self.codes[row] = -1
+            return
+        if text not in self._numbers:
+            self._numbers[text] = len(self._texts)
+            self._texts.append(text)
+        self.codes[row] = self._numbers[text]
+
+    def array(self) -> pa.DictionaryArray:
+        """Return the Arrow column: every text once."""
+        unique = {text: number for number, text in enumerate(dict.fromkeys(self._texts))}
+        renumbered = np.array([unique[text] for text in self._texts] + [-1], np.int32)[self.codes]
+        return pa.DictionaryArray.from_arrays(pa.array(renumbered, pa.int32(), mask=renumbered < 0), pa.array(list(unique), pa.string()))
+
+
+def table_of(answers: Answers) -> pa.Table:
+    """Return answers as a table of `SCHEMA`."""
+    walker = answers.walker
+    is_error = answers.verdict == VERDICTS.index(Verdict.ERROR)
+    family = walker.family
+    prefixes = [route.prefix.text(family) for route in walker.routes]
+    gateways = [None if hop.gateway is None else addr_text(hop.gateway_family, hop.gateway) for hop in walker.hops]
+    leaves = np.isin(answers.verdict, [VERDICTS.index(Verdict.FORWARD), VERDICTS.index(Verdict.OUTPUT)])
+    tables, table_codes = np.unique(answers.table_id, return_inverse=True)
+    text = {
+        "verdict": TextBuilder(answers.verdict, [verdict.value for verdict in VERDICTS]),
+        "error": TextBuilder(np.where(is_error, answers.reason, -1), [ERRORS.get(reason) for reason in REASONS]),
+        "reason": TextBuilder(answers.reason, [reason.value or None for reason in REASONS]),
+        "table": TextBuilder(table_codes, [None if number < 0 else walker.namespace.table_text(int(number)) for number in tables]),
+        "prefix": TextBuilder(answers.route, prefixes),
+        "gateway": TextBuilder(np.where(leaves, answers.hop, -1), gateways),
+        "device": TextBuilder(answers.device, walker.interfaces),
+        "prefsrc": TextBuilder(*sources_of(answers)),
+        "missing": TextBuilder(np.full(len(answers.verdict), -1), []),
+    }
+    for row, decision in answers.plain.items():
+        hop = decision.next_hop
+        text["gateway"].patch(row, None if hop is None or hop.gateway is None else addr_text(hop.gateway_family, hop.gateway))
+        text["prefsrc"].patch(row, None if decision.prefsrc is None else addr_text(family, decision.prefsrc))
+    for undecided in np.flatnonzero(answers.verdict == VERDICTS.index(Verdict.UNDECIDED)):
+        text["missing"].patch(int(undecided), answers.missing(int(undecided)))
+    priorities = answers.rule_priority
+    columns = {name: column.array() for name, column in text.items()}
+    columns["rule_priority"] = pa.array(priorities, pa.int64(), mask=priorities < 0)
+    return pa.table([columns[name] for name in SCHEMA.names], schema=SCHEMA)
+
+
+def sources_of(answers: Answers) -> tuple[NDArray[Any], list[str | None]]:
+    """Return (codes, texts) of the sources that unbound packets made here are given; equal answers are worked out once."""
+    walker, questions = answers.walker, answers.questions
+    src = questions.src if walker.family == 4 else questions.src.any(axis=1)
+    unbound = (questions.in_interface == 0) & (src == 0) & (answers.route >= 0) & (answers.verdict != VERDICTS.index(Verdict.ERROR))
+    unbound[list(answers.plain)] = False
+    codes = np.full(len(answers.verdict), -1, np.int64)
+    rows = np.flatnonzero(unbound)
+    if not len(rows):
+        return codes, []
+    is_local = answers.verdict[rows] == VERDICTS.index(Verdict.LOCAL)
+    destination = np.where(is_local, rows, -1)  # a local answer's source is its destination
+    keys = np.stack([answers.route[rows], answers.hop[rows], destination], axis=1)
+    _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    codes[rows] = inverse.reshape(-1)
+    sources = [answers.prefsrc(int(rows[i])) for i in first]
+    return codes, [None if source is None else addr_text(walker.family, source) for source in sources]

@@ -1,0 +1,201 @@
+"""Loops over records: codes, dictionaries, validity bits, sums. Plain functions of flat arrays; -1 is absent throughout."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+NO_SPACE = -1
+"""A record names an address space that the snapshot does not hold."""
+NOT_RECORDED = -2
+"""A record names no address space; also the row of an end that gets no columns at all."""
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------------------
+
+
+@njit(cache=True, nogil=True)
+def bit_is_set(bits, i):
+    """Bit i of an Arrow bitmap: lowest bit of each byte first."""
+    return (bits[i >> 3] >> np.uint8(i & 7)) & np.uint8(1) != 0
+
+
+@njit(cache=True, nogil=True)
+def fill_nulls(values, valid, first_bit, out):
+    """values (n,) integers -> out (n,), with -1 where bit first_bit + i of `valid` is 0."""
+    for i in range(values.shape[0]):
+        out[i] = values[i] if bit_is_set(valid, first_bit + i) else -1
+
+
+@njit(cache=True, nogil=True)
+def gather(codes, table, absent, out):
+    """out[i] = table[codes[i]], or `absent` where the code is -1."""
+    for i in range(codes.shape[0]):
+        out[i] = table[codes[i]] if codes[i] >= 0 else absent
+
+
+@njit(cache=True, nogil=True)
+def gather_by_slot(codes, slots, table, out):
+    """out[i] = table[slots[i], codes[i]], or -1 where the code is -1."""
+    for i in range(codes.shape[0]):
+        out[i] = table[slots[i], codes[i]] if codes[i] >= 0 else -1
+
+
+@njit(cache=True, nogil=True)
+def first_marked(codes, marks):
+    """First i whose marks[codes[i]] is not 0, or -1."""
+    for i in range(codes.shape[0]):
+        if codes[i] >= 0 and marks[codes[i]] != 0:
+            return i
+    return -1
+
+
+@njit(cache=True, nogil=True)
+def prefer(first, second, out):
+    """out[i] = first[i], or second[i] where the first is not recorded. Returns how many are not recorded in either."""
+    missing = 0
+    for i in range(out.shape[0]):
+        out[i] = first[i] if first[i] != NOT_RECORDED else second[i]
+        missing += out[i] == NOT_RECORDED
+    return missing
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------------------
+
+
+@njit(cache=True, nogil=True)
+def mark(codes, shift, marks):
+    """marks[codes[i] + shift] = 1."""
+    for i in range(codes.shape[0]):
+        marks[codes[i] + shift] = 1
+
+
+@njit(cache=True, nogil=True)
+def encode(codes, shift, table, indices, valid):
+    """Dictionary indices of one column.
+
+    codes (n,) any signed width; table maps codes[i] + shift to an index, -1 for null. Fills indices (n,) int32, 0 where null, and the
+    bitmap valid ((n + 7) // 8,) uint8. Returns the number of nulls.
+    """
+    n = codes.shape[0]
+    nulls = 0
+    for first in range(0, n, 8):
+        bits = np.uint8(0)
+        for j in range(min(8, n - first)):
+            index = table[codes[first + j] + shift]
+            if index >= 0:
+                bits |= np.uint8(np.uint8(1) << np.uint8(j))
+                indices[first + j] = index
+            else:
+                nulls += 1
+                indices[first + j] = 0
+        valid[first >> 3] = bits
+    return nulls
+
+
+@njit(cache=True, nogil=True)
+def validity(values, valid):
+    """Bitmap of values (n,) that are not -1. Returns the number of nulls."""
+    n = values.shape[0]
+    nulls = 0
+    for first in range(0, n, 8):
+        bits = np.uint8(0)
+        for j in range(min(8, n - first)):
+            if values[first + j] != -1:
+                bits |= np.uint8(np.uint8(1) << np.uint8(j))
+            else:
+                nulls += 1
+        valid[first >> 3] = bits
+    return nulls
+
+
+@njit(cache=True, nogil=True)
+def take_texts(data, offsets, chosen, out_data, out_offsets):
+    """Copy the chosen texts one after another; out_data holds their bytes, out_offsets (len(chosen) + 1,)."""
+    end = 0
+    out_offsets[0] = 0
+    for i in range(chosen.shape[0]):
+        begin = offsets[chosen[i]]
+        for j in range(offsets[chosen[i] + 1] - begin):
+            out_data[end + j] = data[begin + j]
+        end += offsets[chosen[i] + 1] - begin
+        out_offsets[i + 1] = end
+
+
+@njit(cache=True, nogil=True)
+def blank(excluded, values, null):
+    """values[i] = null where excluded."""
+    for i in range(values.shape[0]):
+        if excluded[i] != 0:
+            values[i] = null
+
+
+# --- accounts ---------------------------------------------------------------------------------------------------------------------
+
+
+@njit(cache=True, nogil=True)
+def tally(codes, shift, num_bytes, packets, sums):
+    """Sum by code: sums[codes[i] + shift] += (1, bytes, packets); absent measures (-1) count as 0. sums (k, 3) int64."""
+    for i in range(codes.shape[0]):
+        at = codes[i] + shift
+        sums[at, 0] += 1
+        if num_bytes.shape[0] != 0 and num_bytes[i] > 0:
+            sums[at, 1] += num_bytes[i]
+        if packets.shape[0] != 0 and packets[i] > 0:
+            sums[at, 2] += packets[i]
+
+
+# --- groups -----------------------------------------------------------------------------------------------------------------------
+
+
+@njit(cache=True, nogil=True)
+def hash_key(keys, i):
+    """A 64-bit mix of keys[:, i]; the multiplier is that of splitmix64."""
+    h = np.uint64(0)
+    for k in range(keys.shape[0]):
+        h = (h ^ np.uint64(np.uint32(keys[k, i]))) * np.uint64(0xBF58476D1CE4E5B9)
+        h ^= h >> np.uint64(29)
+    return h
+
+
+@njit(cache=True, nogil=True)
+def same_key(keys, i, groups, g):
+    same = True
+    for k in range(keys.shape[0]):
+        same &= keys[k, i] == groups[k, g]
+    return same
+
+
+@njit(cache=True, nogil=True)
+def assign_groups(keys, first, slots, groups, num_groups, group_of):
+    """Number the distinct columns of keys (k, n) int32, from record `first` on.
+
+    slots: open addressing, a power of two, -1 is empty. groups (k, capacity) holds the keys of those numbered so far. Fills group_of (n,).
+    Returns (next record, number of groups): it stops before a record that would fill more than half of the slots; the caller then
+    doubles them and goes on.
+    """
+    mask = np.uint64(slots.shape[0] - 1)
+    for i in range(first, keys.shape[1]):
+        at = hash_key(keys, i) & mask
+        while slots[at] >= 0 and not same_key(keys, i, groups, slots[at]):
+            at = (at + np.uint64(1)) & mask
+        if slots[at] < 0:
+            if 2 * (num_groups + 1) > slots.shape[0]:
+                return i, num_groups
+            slots[at] = num_groups
+            for k in range(keys.shape[0]):
+                groups[k, num_groups] = keys[k, i]
+            num_groups += 1
+        group_of[i] = slots[at]
+    return keys.shape[1], num_groups
+
+
+@njit(cache=True, nogil=True)
+def insert_groups(groups, num_groups, slots):
+    """Enter groups 0 .. num_groups into empty slots."""
+    mask = np.uint64(slots.shape[0] - 1)
+    for g in range(num_groups):
+        at = hash_key(groups, g) & mask
+        while slots[at] >= 0:
+            at = (at + np.uint64(1)) & mask
+        slots[at] = g

@@ -1,0 +1,90 @@
+"""Routed files: all columns of the input as they were, and the added ones."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fastroute.datapath.paths import LegTable
+
+COMPRESSION = "snappy"
+DICTIONARY_BYTES = 1 << 26
+"""Limit of a dictionary page: the columns written as dictionaries are those that the input has as such."""
+_LEG_NUMBERS = frozenset({"leg", "hop", "rule_priority"})
+
+
+class EncodeWriter:
+    """Writes a routed file by encoding every column anew.
+
+    Text statistics are off: they more than double the time of a write, and say little of names and addresses.
+
+    Parameters
+    ----------
+    path : where to write
+    schema : the input's own schema
+    added : fields of the added columns
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema, added: Sequence[pa.Field]) -> None:
+        self._path = path
+        self._logical = pa.schema([*schema, *added])
+        self._added = list(added)
+        self._writer: pq.ParquetWriter | None = None
+        self._schema: pa.Schema | None = None
+        self.num_row_groups = 0
+
+    def write(self, table: pa.Table, added: Sequence[pa.Array]) -> None:
+        """Append a row group: a part of the input, and the columns added to it."""
+        schema = pa.schema([*table.schema.remove_metadata(), *self._added])
+        writer = self._opened(schema)
+        whole = pa.Table.from_arrays([*table.columns, *added], schema=schema)
+        writer.write_table(whole, row_group_size=max(whole.num_rows, 1))
+        self.num_row_groups += 1
+
+    def close(self) -> None:
+        """Write the footer; of a file without records too."""
+        writer = self._writer or self._opened(self._logical.remove_metadata())
+        writer.close()
+        self._writer = None
+
+    def abandon(self) -> None:
+        """Let go of the file, which stays incomplete."""
+        if self._writer is not None:
+            with contextlib.suppress(OSError):
+                self._writer.close()
+
+    def _opened(self, schema: pa.Schema) -> pq.ParquetWriter:
+        if self._writer is None:
+            self._schema = schema
+            self._writer = pq.ParquetWriter(
+                self._path,
+                schema,
+                compression=COMPRESSION,
+                use_dictionary=[field.name for field in schema if pa.types.is_dictionary(field.type)],
+                write_statistics=[field.name for field in schema if pa.types.is_integer(field.type)],
+                dictionary_pagesize_limit=DICTIONARY_BYTES,
+                store_schema=False,
+            )
+            # Readers give each column the type that its input had, though it may be written from dictionaries.
+            self._writer.add_key_value_metadata({"ARROW:schema": base64.b64encode(self._logical.serialize().to_pybytes()).decode()})
+        elif schema != self._schema:
+            raise AssertionError(f"{self._path}: row groups of two schemas: {schema} after {self._schema}")
+        return self._writer
+
+
+def write_legs(path: Path, table: LegTable) -> None:
+    """Write the hops of all legs of one kind, one row a hop; empty texts and absent priorities become null."""
+    arrays, fields = [], []
+    texts = pa.array(table.texts, pa.string())
+    for name in LegTable._fields[:-1]:
+        values = getattr(table, name)
+        is_number = name in _LEG_NUMBERS
+        array = pa.array(values, pa.int32(), mask=values < 0 if is_number else values == 0)
+        arrays.append(array if is_number else pa.DictionaryArray.from_arrays(array, texts))
+        fields.append(pa.field(name, arrays[-1].type))
+    pq.write_table(pa.Table.from_arrays(arrays, schema=pa.schema(fields)), path, compression="zstd")

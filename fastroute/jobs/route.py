@@ -1,0 +1,250 @@
+"""Flow logs or questions in, the same records with their paths out: one file a file, and the account of the run."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from fastroute.api import Engine, Snapshot
+from fastroute.datapath import path_tables
+from fastroute.errors import FastrouteError, InputError, OutputError
+from fastroute.flows import Account, Fields, Router, choose_columns, find_fields, output_fields, total_of
+from fastroute.io.flowlogs import PARQUET_SUFFIXES, FlowFile, Found, InputFile, discover, open_flows
+from fastroute.io.manifest import FileEntry, Manifest, sha256_of
+from fastroute.io.outputs import PATHS, OutputFolder
+from fastroute.io.parquet import COMPRESSION, EncodeWriter, write_legs
+from fastroute.jobs.pipeline import num_threads, run_all
+
+Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much is done, and of how much."""
+
+
+class _Part(NamedTuple):
+    """A chunk, ready to be written."""
+
+    table: pa.Table
+    added: list[pa.Array]
+    account: Account
+
+
+def route_files(
+    paths: Paths,
+    snapshot: Snapshot | Engine,
+    out: str | os.PathLike[str],
+    *,
+    columns: Sequence[str] | None = None,
+    threads: int | None = None,
+    overwrite: bool = False,
+    min_attributed: float | None = None,
+    simulated: bool | None = None,
+    progress: Progress | None = None,
+) -> Manifest:
+    """Route every record of flow logs, or of tables of questions, into a folder.
+
+    Parameters
+    ----------
+    paths : path, or several
+        Files, folders or patterns; see `fastroute.io.flowlogs.discover`.
+    snapshot : Snapshot or Engine
+    out : path
+        A new or empty folder. Each input file has its output at the same place in it, questions in CSV or Arrow with `.parquet` appended;
+        beside them `_manifest.json`, and `_paths/`, which decodes `path_id`.
+    columns : names of the columns to add
+        The default ones, or `["all"]`.
+    threads : int, optional
+        One for each processor by default. The files are the same for any number.
+    overwrite : bool
+        Replace an earlier output of fastroute in the folder; other files are never touched.
+    min_attributed : float, optional
+        Share of records, 0 to 1, that must be EXACT or INFERRED; the manifest says whether they are.
+    simulated : bool, optional
+        Whether the tables ask questions; by default their columns tell.
+    progress : callable, optional
+        Called with ("route", records written, records in all).
+
+    Returns
+    -------
+    Manifest
+
+    Raises
+    ------
+    InputError
+        A file that is not what it should be, or holds an address that is none; nothing is left behind.
+    OutputError
+        The folder holds other files, or cannot be written; nothing is left behind.
+    """
+    began = time.perf_counter()
+    started_at = datetime.now(UTC)
+    chosen = choose_columns(columns)
+    folder = Path(out)
+    found = discover(_listed(paths))
+    _check_apart(found, folder)
+    engine = snapshot.compile() if isinstance(snapshot, Snapshot) else snapshot
+    routing = _Routing(engine.router(chosen), list(_opened(found.files, chosen, simulated)), progress)
+    outputs = OutputFolder(folder, [work.output for work in routing.works], overwrite=overwrite)
+    try:
+        routing.run(outputs, num_threads(threads))
+        account = total_of(work.account for work in routing.works)
+        account.check()
+        _write_paths(outputs, engine)
+        seconds = time.perf_counter() - began
+        manifest = Manifest(
+            settings={"columns": list(chosen), "compression": COMPRESSION, "write": "encode", "min_attributed": min_attributed},
+            snapshot=engine.describe(),
+            files=[work.entry for work in routing.works if work.entry is not None],
+            ignored=[str(path) for path in found.ignored],
+            account={**account.to_dict(), "attributed_share": account.attributed_share},
+            run={
+                "started_at": started_at.isoformat(timespec="seconds"),
+                "seconds": round(seconds, 3),
+                "records_per_second": round(account.records / seconds),
+                "threads": num_threads(threads),
+                "is_below_min_attributed": min_attributed is not None and account.attributed_share < min_attributed,
+            },
+        )
+        outputs.finish(manifest.to_dict())
+    except BaseException as error:
+        routing.abandon()
+        outputs.abandon()
+        if isinstance(error, OSError) and not isinstance(error, FastrouteError):
+            raise outputs.failure(folder, error) from error
+        raise
+    return manifest
+
+
+def _listed(paths: Paths) -> list[str | os.PathLike[str]]:
+    return [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+
+
+def _check_apart(found: Found, folder: Path) -> None:
+    """Hold the output apart from the input: else the next run would read what this one wrote."""
+    inside = folder.resolve()
+    for file in found.files:
+        root = file.path.resolve()
+        for _ in file.relative.parts:
+            root = root.parent
+        if len(file.relative.parts) > 1 and inside.is_relative_to(root):
+            raise OutputError(f"{folder}: lies inside the logs ({root}); name a folder elsewhere")
+
+
+def _opened(files: Sequence[InputFile], columns: Sequence[str], simulated: bool | None) -> Iterable[_FileWork]:
+    for file in files:
+        opened = open_flows(file)
+        try:
+            fields = find_fields(opened.schema.names, columns, simulated)
+        except InputError as error:
+            raise InputError(f"{file.path}: {error}") from None
+        yield _FileWork(opened, fields)
+
+
+def output_place(relative: PurePosixPath) -> PurePosixPath:
+    """Where the output of an input file lies."""
+    return relative if relative.name.endswith(PARQUET_SUFFIXES) else relative.with_name(relative.name + PARQUET_SUFFIXES[0])
+
+
+class _FileWork:
+    """One file on its way through the pipeline."""
+
+    def __init__(self, source: FlowFile, fields: Fields) -> None:
+        self.source = source
+        self.fields = fields
+        self.output = output_place(source.file.relative)
+        self.num_chunks = len(source.chunks)
+        self.account = Account()
+        self.entry: FileEntry | None = None
+        self._routing: _Routing | None = None
+        self._outputs: OutputFolder | None = None
+        self._writer: EncodeWriter | None = None
+
+    def attach(self, routing: _Routing, outputs: OutputFolder) -> None:
+        """Say where to write."""
+        self._routing, self._outputs = routing, outputs
+
+    def compute(self, number: int) -> _Part:
+        """Read and route a chunk."""
+        assert self._routing is not None
+        chunk = self.source.chunks[number]
+        table = self.source.read(chunk)
+        try:
+            routed = self._routing.router.route(table, self.fields, chunk.first_row)
+        except InputError as error:
+            raise InputError(f"{self.source.file.path}: {error}") from None
+        return _Part(table, self._routing.router.columns(routed), routed.account)
+
+    def write(self, part: _Part) -> None:
+        """Write a chunk."""
+        self._open().write(part.table, part.added)
+        self.account.add(part.account)
+
+    def finish(self) -> None:
+        """Close the file, give it its name, and note what it was."""
+        assert self._outputs is not None
+        self._open().close()
+        self._writer = None
+        if self.account.records != self.source.num_rows:
+            raise AssertionError(f"{self.source.file.path}: {self.source.num_rows} records read, {self.account.records} accounted for")
+        self.account.check()
+        target = self._outputs.publish(self.output)
+        path = self.source.file.path
+        self.entry = FileEntry(
+            str(path),
+            path.stat().st_size,
+            sha256_of(path),
+            str(self.output),
+            target.stat().st_size,
+            self.account.records,
+            self.account.to_dict(),
+        )
+
+    def abandon(self) -> None:
+        """Let go of a file that is half written."""
+        if self._writer is not None:
+            self._writer.abandon()
+
+    def _open(self) -> EncodeWriter:
+        assert self._outputs is not None
+        assert self._routing is not None
+        if self._writer is None:
+            path = self._outputs.begin(self.output)
+            self._writer = EncodeWriter(path, self.source.schema, output_fields(self._routing.router.encoder.columns))
+        return self._writer
+
+
+class _Routing:
+    """All files of a run."""
+
+    def __init__(self, router: Router, works: list[_FileWork], progress: Progress | None) -> None:
+        self.router = router
+        self.works = works
+        self._progress = progress
+        self._total = sum(work.source.num_rows for work in works)
+
+    def run(self, outputs: OutputFolder, threads: int) -> None:
+        """Route and write everything."""
+        for work in self.works:
+            work.attach(self, outputs)
+        self._report()
+        run_all(self.works, threads, self._report)
+
+    def abandon(self) -> None:
+        """Close what is open."""
+        for work in self.works:
+            work.abandon()
+
+    def _report(self) -> None:
+        if self._progress is not None:
+            self._progress("route", sum(work.account.records for work in self.works), self._total)
+
+
+def _write_paths(outputs: OutputFolder, engine: Engine) -> None:
+    for name, legs in path_tables(engine.compiled)._asdict().items():
+        relative = PurePosixPath(PATHS, f"{name}.parquet")
+        write_legs(outputs.begin(relative), legs)
+        outputs.publish(relative)
