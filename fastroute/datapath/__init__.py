@@ -3,6 +3,7 @@
 from fastroute.datapath.bundle import load, save
 from fastroute.datapath.compile import compile_topology, texts
 from fastroute.datapath.explain import Explainer, Explanation, Flow
+from fastroute.datapath.flows import Answers, Questions, empty_answers
 from fastroute.datapath.hops import Hop
 from fastroute.datapath.locate import guess_spaces, locate
 from fastroute.datapath.paths import PathDecoder, path_tables
@@ -18,7 +19,7 @@ from fastroute.datapath.state import (
     Rows,
     Source,
 )
-from fastroute.datapath.walk import Answers, Questions, empty_answers, walk
+from fastroute.datapath.walk import walk
 
 __all__ = [
     "DESTINATION_LEG_BITS",
