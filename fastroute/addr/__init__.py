@@ -11,6 +11,7 @@ from fastroute.addr.prefixes import (
     try_parse_prefixes,
     without_host_bits,
 )
+from fastroute.addr.settings import kernels, set_kernels
 from fastroute.addr.special import (
     is_limited_broadcast4,
     is_link_local4,
@@ -62,6 +63,7 @@ __all__ = [
     "is_multicast6",
     "is_private4",
     "is_unique_local6",
+    "kernels",
     "mask4",
     "mask6",
     "masks4",
@@ -69,6 +71,7 @@ __all__ = [
     "parse",
     "parse4",
     "parse_prefixes",
+    "set_kernels",
     "text_buffers",
     "try_parse",
     "try_parse_prefixes",

@@ -12,7 +12,7 @@ from fastroute.addr.v4 import HOST_BITS, MALFORMED
 from fastroute.errors import AddressError
 
 _MASKS4 = np.fromiter(map(mask4, range(33)), np.uint32)
-_MASKS6 = np.array([mask6(i) for i in range(129)], np.uint64).T.copy()
+_MASKS6 = np.array(list(map(mask6, range(129))), np.uint64).T.copy()
 
 
 class Prefixes(NamedTuple):

@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastroute.addr.buffers import TextBuffers, Texts, frozen, text_buffers
-from fastroute.addr.v4 import MALFORMED, format4_into, parse4_into
+from fastroute.addr.settings import kernels
+from fastroute.addr.v4 import MALFORMED, parse4_into
+from fastroute.addr.v4_wide import format4_into, octet_words, parse4_wide_into, quad_layouts
 from fastroute.addr.v6 import format6_into, parse6_into
 from fastroute.errors import AddressError
 
@@ -63,18 +65,29 @@ def try_parse(texts: Texts) -> Addresses:
     v4 = np.empty(num_rows, np.uint32)
     # zeros are pages that the system has not touched yet: free where no row is IPv6
     hi, lo = np.zeros(num_rows, np.uint64), np.zeros(num_rows, np.uint64)
-    if parse4_into(buffers.data, buffers.offsets, buffers.valid, buffers.first_bit, v4, family):
+    if _parse4(buffers, v4, family):
         parse6_into(buffers.data, buffers.offsets, family, hi, lo)
     return Addresses(family, v4, hi, lo)
 
 
-def parse4(texts: Texts) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
-    """IPv4 only, for columns that hold nothing else: (n,) addresses and (n,) families 4, 0 absent or 255 all else, IPv6 included."""
+def parse4(texts: Texts, out: tuple[NDArray[np.uint32], NDArray[np.uint8]] | None = None) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
+    """IPv4 only, for columns that hold nothing else: (n,) addresses and (n,) families 4, 0 absent or 255 all else, IPv6 included.
+
+    `out`, contiguous arrays of these dtypes, is filled and returned when given: fresh pages cost as much as the parsing.
+    """
     buffers = text_buffers(texts)
-    addrs = np.empty(buffers.num_rows, np.uint32)
-    family = np.empty(buffers.num_rows, np.uint8)
-    parse4_into(buffers.data, buffers.offsets, buffers.valid, buffers.first_bit, addrs, family)
+    addrs, family = out if out is not None else (np.empty(buffers.num_rows, np.uint32), np.empty(buffers.num_rows, np.uint8))
+    if addrs.shape != (buffers.num_rows,) or family.shape != addrs.shape or addrs.dtype != np.uint32 or family.dtype != np.uint8:
+        raise AddressError(f"out: pass uint32 and uint8 arrays of {buffers.num_rows} rows")
+    _parse4(buffers, addrs, family)
     return addrs, family
+
+
+def _parse4(buffers: TextBuffers, addrs: NDArray[np.uint32], family: NDArray[np.uint8]) -> int:
+    """Fill both; returns the number of rows that are neither absent nor IPv4."""
+    if kernels() == "avx512":
+        return int(parse4_wide_into(*buffers, quad_layouts(), addrs, family))
+    return int(parse4_into(*buffers, addrs, family))
 
 
 def check_none_malformed(family: NDArray[np.uint8], texts: Texts) -> None:
@@ -89,13 +102,19 @@ def check_none_malformed(family: NDArray[np.uint8], texts: Texts) -> None:
     raise AddressError(f"{shown} {noun}" if bad.size == 1 else f"{noun}: {shown}{more}")
 
 
-def format4_buffers(addrs: NDArray[np.uint32]) -> TextBuffers:
-    """(n,) uint32 -> dotted quads as buffers; offsets are int32 while the text is below 2 GiB."""
+def format4_buffers(addrs: NDArray[np.uint32], out: NDArray[np.uint8] | None = None) -> TextBuffers:
+    """(n,) uint32 -> dotted quads as buffers; offsets are int32 while the text is below 2 GiB.
+
+    `out`, at least 16 n bytes, takes the text when given: fresh pages cost as much as the formatting.
+    """
     addrs = frozen(addrs, np.uint32)
-    wide = 16 * addrs.shape[0] > np.iinfo(np.int32).max
-    out = np.empty(16 * addrs.shape[0], np.uint8)
-    offsets = np.empty(addrs.shape[0] + 1, np.int64 if wide else np.int32)
-    return TextBuffers(out[: format4_into(addrs, out, offsets)], offsets)
+    room = 16 * addrs.shape[0]
+    if out is None:
+        out = np.empty(room, np.uint8)
+    elif out.dtype != np.uint8 or out.ndim != 1 or out.shape[0] < room or not out.flags.c_contiguous:
+        raise AddressError(f"out: pass a contiguous uint8 array of at least {room} bytes")
+    offsets = np.empty(addrs.shape[0] + 1, np.int64 if room > np.iinfo(np.int32).max else np.int32)
+    return TextBuffers(out[: format4_into(addrs, octet_words(), out, offsets)], offsets)
 
 
 def format6_buffers(hi: NDArray[np.uint64], lo: NDArray[np.uint64]) -> TextBuffers:

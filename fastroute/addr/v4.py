@@ -93,14 +93,3 @@ def put_quad(out, at, addr):
         out[at] = _DOT
         at += 1
     return put_decimal(out, at, number & 255)
-
-
-@njit(cache=True, nogil=True)
-def format4_into(addrs, out, offsets):
-    """Write n quads one behind the other. `out` holds 16 n bytes, `offsets` n + 1 numbers; returns the bytes written."""
-    at = 0
-    for i in range(addrs.shape[0]):
-        offsets[i] = at
-        at = put_quad(out, at, addrs[i])
-    offsets[addrs.shape[0]] = at
-    return at

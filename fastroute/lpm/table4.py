@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastroute.addr.buffers import frozen
+from fastroute.addr.settings import kernels
 from fastroute.lpm.batch import output_of, rows4, run_batch
 from fastroute.lpm.kernels4 import RANK_IDS, RANK_VALUES, RECORD_NARROW, RECORD_WIDE, gather4, plain4
 from fastroute.lpm.layout4 import NUM_BLOCKS, SHARED, build_records, build_runs
 from fastroute.lpm.prepare import Intervals, intervals4
 from fastroute.lpm.rank import LINE_WORDS, ROOT_SIZE, build_rank
-from fastroute.lpm.settings import kernels
 
 MAX_RANK_BYTES = 3 << 20
 """Rank tables up to this size stay near the core's own cache; above it, a record costs fewer far misses."""

@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastroute.addr.buffers import frozen
+from fastroute.addr.settings import kernels
 from fastroute.lpm.batch import output_of, rows6, run_batch
 from fastroute.lpm.kernels6 import gather6, plain6
 from fastroute.lpm.layout6 import Parts, build_parts
 from fastroute.lpm.prepare import Intervals, intervals6
 from fastroute.lpm.rank import LINE_WORDS, ROOT_SIZE, append_line, build_rank
-from fastroute.lpm.settings import kernels
 
 
 class Lpm6(NamedTuple):

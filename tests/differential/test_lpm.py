@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fastroute.addr.settings import has_avx512
 from fastroute.lpm import (
     build4,
     build4_ids,
@@ -22,7 +23,6 @@ from fastroute.lpm import (
     table4,
 )
 from fastroute.lpm.kernels4 import RANK_IDS, RANK_VALUES, RECORD_NARROW, RECORD_WIDE
-from fastroute.lpm.settings import has_avx512
 from tests.reference.lpm import border_addresses, longest_match
 from tests.reference.prefixes import columns4, columns6, halves, prefix_tables
 

@@ -6,7 +6,7 @@ import os
 from llvmlite import binding
 from numba import config
 
-from fastroute.errors import TableError
+from fastroute.errors import FastrouteError
 
 CHOICES = ("auto", "avx512", "plain")
 _NEEDED = ("avx512f", "avx512bw", "avx512dq")
@@ -19,7 +19,7 @@ def set_kernels(choice: str) -> None:
 
     Raises
     ------
-    TableError
+    FastrouteError
         An unknown choice, or "avx512" where the CPU or numba's settings do not allow it.
     """
     _forced[:] = [_checked(choice)]
@@ -42,7 +42,7 @@ def has_avx512() -> bool:
 
 def _checked(choice: str) -> str:
     if choice not in CHOICES:
-        raise TableError(f"kernels {choice!r}: not one of {', '.join(CHOICES)}")
+        raise FastrouteError(f"kernels {choice!r}: not one of {', '.join(CHOICES)}")
     if choice == "avx512" and not has_avx512():
-        raise TableError("kernels 'avx512': this CPU, or numba's settings, do not offer them; choose 'auto' or 'plain'")
+        raise FastrouteError("kernels 'avx512': this CPU, or numba's settings, do not offer them; choose 'auto' or 'plain'")
     return choice
