@@ -31,6 +31,9 @@ Column = Any
 
 Codes = NDArray[np.int32]
 
+CHUNK = 1 << 17
+"""Rows at a time: the columns of an answer are written while their codes are in cache."""
+
 SCHEMA = pa.schema(
     [(name, pa.dictionary(pa.int32(), pa.string())) for name in ("verdict", "error", "reason")]
     + [("rule_priority", pa.int64())]
@@ -141,11 +144,12 @@ class Namespace:
             "tos": tos,
         }
         columns = as_arrays(given)
+        n = common_length(columns)
         destinations, sources = parse_addresses(columns["dst"], "dst"), parse_addresses(columns["src"], "src")
         check_families(destinations, sources)
         parts: list[tuple[NDArray[np.intp], pa.Table]] = []
         for family in FAMILIES:
-            rows = np.flatnonzero(destinations.family == family)
+            rows = np.flatnonzero(np.broadcast_to(destinations.family == family, n))
             if len(rows):
                 parts.append((rows, self._answer(family, rows, destinations, sources, columns)))
         if not parts:
@@ -172,27 +176,34 @@ class Namespace:
         walker = self._walkers.get((family, names))
         if walker is None:
             walker = self._walkers[family, names] = Walker(self.dump.namespace, family, sorted(names))
-        questions = Questions(
-            dst=addresses_of(destinations, family, rows),
-            src=addresses_of(sources, family, rows),
-            in_interface=coded(inputs, walker.code)[rows],
-            fwmark=integers(columns["mark"], "mark", np.uint32)[rows],
-            out_interface=coded(outputs, walker.code)[rows],
-            ipproto=protocols(columns["ipproto"])[rows],
-            sport=integers(columns["sport"], "sport", np.uint16)[rows],
-            dport=integers(columns["dport"], "dport", np.uint16)[rows],
-            tos=integers(columns["tos"], "tos", np.uint8)[rows],
-        )
-        return table_of(walker.walk(questions))
+        found = {
+            "dst": addresses_of(destinations, family),
+            "src": addresses_of(sources, family),
+            "in_interface": coded(inputs, walker.code),
+            "fwmark": integers(columns["mark"], "mark", np.uint32),
+            "out_interface": coded(outputs, walker.code),
+            "ipproto": protocols(columns["ipproto"]),
+            "sport": integers(columns["sport"], "sport", np.uint16),
+            "dport": integers(columns["dport"], "dport", np.uint16),
+            "tos": integers(columns["tos"], "tos", np.uint8),
+        }
+        questions = Questions(**{name: spread(values, rows) for name, values in found.items()})
+        parts = [questions_at(questions, slice(start, start + CHUNK)) for start in range(0, len(rows), CHUNK)]
+        return pa.concat_tables([table_of(walker.walk(part)) for part in parts])
+
+
+def questions_at(questions: Questions, part: slice) -> Questions:
+    """Return a view of a part of the questions."""
+    return Questions(*(None if column is None else column[part] for column in questions))  # type: ignore[arg-type]
 
 
 def as_arrays(given: Mapping[str, Column]) -> dict[str, pa.Array]:
-    """Return every column as an Arrow array of one length; scalars are repeated.
+    """Return every column as an Arrow array, a scalar as one of length 1.
 
     Raises
     ------
     InputError
-        Columns of different lengths, or values that are no column.
+        Values that are no column.
     """
     columns: dict[str, pa.Array] = {}
     for name, column in given.items():
@@ -201,16 +212,33 @@ def as_arrays(given: Mapping[str, Column]) -> dict[str, pa.Array]:
                 columns[name] = one_array(column) if isinstance(column, pa.Array | pa.ChunkedArray) else pa.array(column)
             except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
                 raise InputError(f"{name}: not a column: {error}") from error
-    lengths = {name: len(column) for name, column in columns.items()}
-    if len(set(lengths.values())) > 1:
-        raise InputError("columns of different lengths: " + ", ".join(f"{name} {length}" for name, length in lengths.items()))
-    n = next(iter(lengths.values()), 1)
     for name, column in given.items():
         if isinstance(column, str) or column is None:
-            columns[name] = pa.DictionaryArray.from_arrays(pa.array(np.zeros(n, np.int32)), pa.array([column], pa.string()))
+            columns[name] = pa.array([column], pa.string())
         elif is_scalar(column):
-            columns[name] = pa.array(np.full(n, column, np.int64))
+            columns[name] = pa.array([int(column)])
     return columns
+
+
+def common_length(columns: Mapping[str, pa.Array]) -> int:
+    """Return the number of questions: columns of one value hold for all of them.
+
+    Raises
+    ------
+    InputError
+        The others differ in length.
+    """
+    lengths = {name: len(column) for name, column in columns.items() if len(column) != 1}
+    if len(set(lengths.values())) > 1:
+        raise InputError("columns of different lengths: " + ", ".join(f"{name} {length}" for name, length in lengths.items()))
+    return next(iter(lengths.values()), 1)
+
+
+def spread(values: NDArray[Any], rows: NDArray[np.intp]) -> NDArray[Any]:
+    """Return the values of some rows; one value alone is repeated."""
+    if len(values) == 1:
+        return np.repeat(values, len(rows), axis=0)
+    return np.ascontiguousarray(values if len(values) == len(rows) else values[rows])
 
 
 def is_scalar(column: Column) -> bool:
@@ -250,11 +278,11 @@ def number_of(addresses: addr.Addresses, row: int) -> int:
     return int(addresses.v4[row]) or int(addresses.hi[row]) << 64 | int(addresses.lo[row])
 
 
-def addresses_of(addresses: addr.Addresses, family: int, rows: NDArray[np.intp]) -> NDArray[Any]:
+def addresses_of(addresses: addr.Addresses, family: int) -> NDArray[Any]:
     """Return addresses as `Questions` takes them."""
     if family == 4:
-        return addresses.v4[rows]
-    return np.ascontiguousarray(np.stack([addresses.hi[rows], addresses.lo[rows]], axis=1))
+        return addresses.v4
+    return np.stack([addresses.hi, addresses.lo], axis=1)
 
 
 def coded(column: TextColumn, code: Callable[[str | None], int]) -> Codes:
@@ -276,7 +304,7 @@ def integers(column: pa.Array, name: str, dtype: type[np.unsignedinteger[Any]]) 
     most = np.iinfo(dtype).max
     if len(values) and values.max() > most:
         raise InputError(f"{name}[{int(values.argmax())}]: {values.max()} is larger than {most}")
-    return values.astype(dtype)
+    return np.asarray(values, dtype)
 
 
 def protocols(column: pa.Array) -> NDArray[np.uint8]:
@@ -300,28 +328,25 @@ def protocol_number(value: Any) -> int:
 
 
 class TextBuilder:
-    """A dictionary-encoded column under construction: codes of the compiled rows, then single rows patched in."""
+    """A dictionary-encoded column under construction: codes of the compiled rows, then single rows patched in.
+
+    Every text stands in the dictionary once; None and the code -1 are null.
+    """
 
     def __init__(self, codes: NDArray[Any], texts: Sequence[str | None]) -> None:
-        self.codes = np.where(np.array([text is None for text in texts] + [True])[codes], -1, codes).astype(np.int32)
-        self._texts = [text or "" for text in texts]
-        self._numbers: dict[str, int] = {}
+        self._numbers = {text: number for number, text in enumerate(dict.fromkeys(text for text in texts if text is not None))}
+        table = np.array([-1 if text is None else self._numbers[text] for text in texts] + [-1], np.int32)
+        self.codes = table[codes]
 
     def patch(self, row: int, text: str | None) -> None:
         """Set one row."""
-        if text is None:
-            self.codes[row] = -1
-            return
-        if text not in self._numbers:
-            self._numbers[text] = len(self._texts)
-            self._texts.append(text)
-        self.codes[row] = self._numbers[text]
+        self.codes[row] = -1 if text is None else self._numbers.setdefault(text, len(self._numbers))
 
     def array(self) -> pa.DictionaryArray:
-        """Return the Arrow column: every text once."""
-        unique = {text: number for number, text in enumerate(dict.fromkeys(self._texts))}
-        renumbered = np.array([unique[text] for text in self._texts] + [-1], np.int32)[self.codes]
-        return pa.DictionaryArray.from_arrays(pa.array(renumbered, pa.int32(), mask=renumbered < 0), pa.array(list(unique), pa.string()))
+        """Return the Arrow column."""
+        texts = pa.array(list(self._numbers), pa.string())
+        has_nulls = len(self.codes) > 0 and self.codes.min() < 0
+        return pa.DictionaryArray.from_arrays(pa.array(self.codes, mask=self.codes < 0 if has_nulls else None), texts)
 
 
 def table_of(answers: Answers) -> pa.Table:
@@ -331,13 +356,14 @@ def table_of(answers: Answers) -> pa.Table:
     family = walker.family
     prefixes = [route.prefix.text(family) for route in walker.routes]
     gateways = [None if hop.gateway is None else addr_text(hop.gateway_family, hop.gateway) for hop in walker.hops]
-    leaves = np.isin(answers.verdict, [VERDICTS.index(Verdict.FORWARD), VERDICTS.index(Verdict.OUTPUT)])
-    tables, table_codes = np.unique(answers.table_id, return_inverse=True)
+    leaves = answers.verdict <= VERDICTS.index(Verdict.OUTPUT)  # forward, output: the others have no gateway
     text = {
         "verdict": TextBuilder(answers.verdict, [verdict.value for verdict in VERDICTS]),
         "error": TextBuilder(np.where(is_error, answers.reason, -1), [ERRORS.get(reason) for reason in REASONS]),
         "reason": TextBuilder(answers.reason, [reason.value or None for reason in REASONS]),
-        "table": TextBuilder(table_codes, [None if number < 0 else walker.namespace.table_text(int(number)) for number in tables]),
+        "table": TextBuilder(
+            answers.kind, [walker.namespace.table_text(kind.table_id) if kind.looks_up else None for kind in walker.cells.kinds]
+        ),
         "prefix": TextBuilder(answers.route, prefixes),
         "gateway": TextBuilder(np.where(leaves, answers.hop, -1), gateways),
         "device": TextBuilder(answers.device, walker.interfaces),
@@ -346,6 +372,7 @@ def table_of(answers: Answers) -> pa.Table:
     }
     for row, decision in answers.plain.items():
         hop = decision.next_hop
+        text["table"].patch(row, None if decision.table_id is None else walker.namespace.table_text(decision.table_id))
         text["gateway"].patch(row, None if hop is None or hop.gateway is None else addr_text(hop.gateway_family, hop.gateway))
         text["prefsrc"].patch(row, None if decision.prefsrc is None else addr_text(family, decision.prefsrc))
     for undecided in np.flatnonzero(answers.verdict == VERDICTS.index(Verdict.UNDECIDED)):
@@ -356,20 +383,20 @@ def table_of(answers: Answers) -> pa.Table:
     return pa.table([columns[name] for name in SCHEMA.names], schema=SCHEMA)
 
 
-def sources_of(answers: Answers) -> tuple[NDArray[Any], list[str | None]]:
-    """Return (codes, texts) of the sources that unbound packets made here are given; equal answers are worked out once."""
+def sources_of(answers: Answers) -> tuple[Codes, list[str | None]]:
+    """Return (codes, texts) of the sources that unbound packets made here are given: their hop's, a local route's, their destination."""
     walker, questions = answers.walker, answers.questions
     src = questions.src if walker.family == 4 else questions.src.any(axis=1)
     unbound = (questions.in_interface == 0) & (src == 0) & (answers.route >= 0) & (answers.verdict != VERDICTS.index(Verdict.ERROR))
     unbound[list(answers.plain)] = False
-    codes = np.full(len(answers.verdict), -1, np.int64)
-    rows = np.flatnonzero(unbound)
-    if not len(rows):
-        return codes, []
-    is_local = answers.verdict[rows] == VERDICTS.index(Verdict.LOCAL)
-    destination = np.where(is_local, rows, -1)  # a local answer's source is its destination
-    keys = np.stack([answers.route[rows], answers.hop[rows], destination], axis=1)
-    _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-    codes[rows] = inverse.reshape(-1)
-    sources = [answers.prefsrc(int(rows[i])) for i in first]
-    return codes, [None if source is None else addr_text(walker.family, source) for source in sources]
+    if not unbound.any():
+        return np.full(len(unbound), -1, np.int32), []
+    sources = [*walker.source_of_hop, *(route.prefsrc for route in walker.routes)]
+    is_local = answers.verdict == VERDICTS.index(Verdict.LOCAL)
+    codes = np.where(unbound, np.where(is_local, len(walker.hops) + answers.route, answers.hop), -1).astype(np.int32)
+    texts = [None if source is None else addr_text(walker.family, source) for source in sources]
+    without = np.array([source is None for source in sources] + [True])[codes]
+    for row in np.flatnonzero(unbound & is_local & without):
+        codes[row] = len(texts)
+        texts.append(addr_text(walker.family, answers.prefsrc(int(row)) or 0) if walker.family == 4 else None)
+    return codes, texts

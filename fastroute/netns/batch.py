@@ -91,23 +91,25 @@ class Answers:
         return hop
 
     @cached_property
+    def kind(self) -> NDArray[np.int32]:
+        """Positions in `walker.cells.kinds` of the deciding rules' kinds; -1 for none, and for rows that took the plain walk."""
+        return np.where(self._low >= 0, self._low >> self.walker.cells.route_bits, -1).astype(np.int32)
+
+    @cached_property
     def rule_priority(self) -> NDArray[np.int64]:
         """Priorities of the deciding rules, -1 for none."""
-        priorities = np.array([kind.priority for kind in self.walker.cells.kinds] + [-1], np.int64)
-        return self._by_kind(priorities, {row: -1 if d.rule is None else d.rule.priority for row, d in self.plain.items()})
+        priorities = np.array([kind.priority for kind in self.walker.cells.kinds] + [-1], np.int64)[self.kind]
+        for row, decision in self.plain.items():
+            priorities[row] = -1 if decision.rule is None else decision.rule.priority
+        return priorities
 
     @cached_property
     def table_id(self) -> NDArray[np.int64]:
         """Tables of the deciding look-ups, -1 for none."""
-        has_table = [kind.action.value == "lookup" for kind in self.walker.cells.kinds]
-        tables = np.array([k.table_id if has else -1 for k, has in zip(self.walker.cells.kinds, has_table, strict=True)] + [-1], np.int64)
-        return self._by_kind(tables, {row: -1 if d.table_id is None else d.table_id for row, d in self.plain.items()})
-
-    def _by_kind(self, values: NDArray[np.int64], of_plain: dict[int, int]) -> NDArray[np.int64]:
-        found = values[np.where(self._low >= 0, self._low >> self.walker.cells.route_bits, -1)]
-        for row, value in of_plain.items():
-            found[row] = value
-        return found
+        tables = np.array([kind.table_id if kind.looks_up else -1 for kind in self.walker.cells.kinds] + [-1], np.int64)[self.kind]
+        for row, decision in self.plain.items():
+            tables[row] = -1 if decision.table_id is None else decision.table_id
+        return tables
 
     @cached_property
     def device(self) -> NDArray[np.int32]:
@@ -137,8 +139,8 @@ class Answers:
         route = self.walker.routes[self.route[row]]
         if packet.family == 4 and route.type is RouteType.LOCAL:
             return packet.dst if route.prefsrc is None else route.prefsrc
-        hop = self.hop[row]
-        return source_of_hop4(self.walker.namespace, route, self.walker.hops[hop]) if packet.family == 4 and hop >= 0 else route.prefsrc
+        hop = int(self.hop[row])
+        return self.walker.source_of_hop[hop] if hop >= 0 else route.prefsrc
 
     def missing(self, row: int) -> str:
         """Return what an undecided row lacks; empty for others."""
@@ -180,6 +182,14 @@ class Walker:
         if name is not None and name not in self._codes:
             raise EndpointError(f"interface '{name}': unknown here; give it in `interfaces`")
         return self._codes[name or ""]
+
+    @cached_property
+    def source_of_hop(self) -> tuple[int | None, ...]:
+        """The source that an unbound packet gets, by hop."""
+        pairs = [(route, hop) for route in self.routes for hop in route.next_hops]
+        if self.family == 6:
+            return tuple(route.prefsrc for route, _ in pairs)
+        return tuple(source_of_hop4(self.namespace, route, hop) for route, hop in pairs)
 
     def _knows_addrs(self) -> bool:
         return self.family == 6 or (self.namespace.knows_addrs and self.namespace.known.has_table(4, TABLE_LOCAL))

@@ -55,6 +55,11 @@ class Kind:
     action: RuleAction
     table_id: int
 
+    @property
+    def looks_up(self) -> bool:
+        """Whether it leads to a table, rather than refusing by itself."""
+        return self.action is RuleAction.LOOKUP
+
 
 class Cells:
     """Rows of cells by class, one cell an atom; the encoding is in `kernels`. Its low half is `kind << route_bits | route + 1`, route 0
