@@ -49,6 +49,9 @@ def main():
             lpm.lookup4(fenced_table(lpm.build4(prefix[rows], length[rows], value[rows] * scale)), addrs)
         lpm.lookup4(fenced_table(lpm.build4_ids(prefix[rows], length[rows])[0]), addrs)
         lpm.lookup4(fenced_table(lpm.build4([], [], [])), addrs)
+        # four runs fill the last record's word of 16-bit codes: the last one ends with the array
+        last = np.array([0xFFFFFD00, 0xFFFFFE00, 0xFFFFFF00], np.uint32)
+        lpm.lookup4(fenced_table(lpm.build4(last, [24] * 3, [1, 2, 3])), addrs)
     prefixes6 = np.concatenate((wide[rows], deep))
     lengths6 = np.concatenate((length[rows], [128, 64]))
     lpm.lookup6(fenced_table(lpm.build6(prefixes6, lengths6, np.arange(lengths6.shape[0]))), addrs6)
