@@ -53,8 +53,10 @@ def print_trace(explanation: Explanation) -> None:
     """Print the ends, the hops and the outcome of one walk."""
     path = explanation.path
     click.echo(f"{paint(end_text(explanation.src), bold=True)}  ->  {paint(end_text(explanation.dst), bold=True)}")
+    comes_in = explanation.src.is_outside
     for i, hop in enumerate(path.hops, 1):
-        click.echo(f"  {i}. {hop_text(hop)}")
+        text = entry_text(hop) if comes_in and hop.domain.startswith("vpc-") else hop_text(hop)
+        click.echo(f"  {i}. {text}")
     if path.wire_src is not None:
         click.echo(f"     source NAT: {explanation.src.addr} leaves as {path.wire_src}")
     form = explanation.form.name if explanation.form is not None else "form unknown"
@@ -80,6 +82,12 @@ def end_text(end: End) -> str:
     ]
     words = [end.kind.name, name, str(end.addr)]
     return " ".join(word for word in words if word) + (f" ({', '.join(place)})" if place else "")
+
+
+def entry_text(hop: Hop) -> str:
+    """A gateway by which traffic comes into a VPC: that of the way back, by whose route it is known."""
+    known_by = f" (return route {hop.prefix} in {hop.table})" if hop.table else ""
+    return f"{paint(hop.domain, 'cyan')}: in by {hop.gateway or 'no gateway'}{known_by}"
 
 
 def hop_text(hop: Hop) -> str:

@@ -138,7 +138,8 @@ class EndEncoder:
             used = np.append(used, np.int32(unknown))
         chosen, index_of = compacted(used, 0, len(names.offsets) - 1)
         table = np.full(self.num_slots, -1, np.int32)
-        table[self.slots] = np.where(codes >= 0, index_of[codes], -1)
+        named = codes >= 0
+        table[self.slots[named]] = index_of[codes[named]]
         table[_END_SHIFT - 1] = index_of[unknown] if unknown >= 0 else -1
         return indexed_array(self.rows, _END_SHIFT, table, take_names(names, chosen))
 
