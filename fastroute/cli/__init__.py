@@ -49,8 +49,10 @@ class VerbGroup(click.Group):
 def group() -> None:
     """Which way did every flow of an EKS cluster go, and why.
 
-    A snapshot is a folder of untouched outputs of the AWS CLI and kubectl; flow logs are Parquet as AWS writes them. Data goes to stdout,
-    progress and warnings to stderr. Exit codes: 0 done; 1 findings, or a traced packet that does not arrive; 2 bad usage or input; 3 incomplete.
+    A snapshot is a folder of untouched outputs of the AWS CLI and kubectl; flow logs are Parquet as AWS writes them.
+
+    Data goes to stdout, progress and warnings to stderr. Exit codes: 0 done; 1 findings, or a traced packet that does not arrive; 2 bad
+    usage or input; 3 finished below what was asked.
     """
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from fastroute.cli.route import print_summary
-from fastroute.cli.terminal import count, paint, progress
+from fastroute.cli.terminal import announce_compilation, count, paint, progress
 from fastroute.cli.trace import print_trace
 from fastroute.errors import OutputError
 
@@ -37,6 +37,7 @@ def command(out: Path, nodes: int, pods: int, records: int, overwrite: bool) -> 
     click.echo(f"   snapshot {made.snapshot}, logs {made.logs} ({count(made.files)} files)\n")
 
     click.echo(paint(f"2. fastroute route {made.logs} --snapshot {made.snapshot} --out {out / 'routed'}", bold=True))
+    announce_compilation()
     snapshot = Snapshot.load(made.snapshot)
     with progress() as report:
         manifest = route_files([made.logs], snapshot, out / "routed", progress=report)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastroute.cli import DONE, INCOMPLETE
-from fastroute.cli.terminal import count, paint, print_json, print_table, progress, warn
+from fastroute.cli.terminal import announce_compilation, count, paint, print_json, print_table, progress, warn
 
 if TYPE_CHECKING:
     from fastroute.io.manifest import Manifest
@@ -51,6 +51,7 @@ def command(
     from fastroute.api import Snapshot
     from fastroute.jobs.route import route_files
 
+    announce_compilation()
     with progress() as report:
         loaded = Snapshot.load(snapshot)
         chosen = [name.strip() for name in columns.split(",")] if columns else None

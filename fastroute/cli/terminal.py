@@ -34,6 +34,14 @@ def warn(text: str) -> None:
     click.echo(f"fastroute: {text}", err=True)
 
 
+def announce_compilation() -> None:
+    """Say on stderr why the first run on a machine takes longer."""
+    from fastroute.datapath import is_compiled
+
+    if not is_compiled():
+        warn("first run on this machine: compiling, some 15 s, once")
+
+
 @contextmanager
 def progress() -> Iterator[Report]:
     """A bar on stderr if that is a terminal, else silence; yields the function to report to."""

@@ -19,7 +19,7 @@ from fastroute.datapath.state import (
     Rows,
     Source,
 )
-from fastroute.datapath.walk import walk
+from fastroute.datapath.walk import is_compiled, walk
 
 __all__ = [
     "DESTINATION_LEG_BITS",
@@ -42,6 +42,7 @@ __all__ = [
     "compile_topology",
     "empty_answers",
     "guess_spaces",
+    "is_compiled",
     "load",
     "locate",
     "path_tables",

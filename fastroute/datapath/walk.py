@@ -9,6 +9,7 @@ passes: with the tables as arguments of every helper the same walk took forty ti
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -61,7 +62,7 @@ class Way(NamedTuple):
 
 
 class Exit(NamedTuple):
-    """How a packet leaves its source: by an interface, or `ended` there already with `way`. `wire_src` is the node whose address it gets."""
+    """How a packet leaves its source: by an interface, or it `ended` there with `way`. `wire_src`: the node whose address it gets."""
 
     ended: bool
     way: Way
@@ -95,6 +96,12 @@ def walk(compiled: Compiled, questions: Questions, *, recorded: bool, packet_add
     answers = empty_answers(len(questions.src_row)) if out is None else out
     _walk_batch(compiled.tables, questions, recorded, packet_addresses, answers)
     return answers
+
+
+def is_compiled() -> bool:
+    """Whether this machine has compiled the walk before: numba keeps it on disk, beside the code or in the user's cache folder."""
+    cache = getattr(_walk_batch, "_cache", None)
+    return cache is None or any(Path(cache.cache_path).glob(f"{cache._cache_file._index_name}"))
 
 
 # --- small helpers ----------------------------------------------------------------------------------------------------------------
@@ -415,7 +422,7 @@ def merged(a, b):
 
 
 @njit(cache=True, nogil=True)
-def _walk_batch(t, questions, recorded, packet_addresses, answers):
+def _walk_batch(t, questions, recorded, packet_addresses, answers):  # noqa: PLR0915 - one loop, so that no array is passed on
     """Preconditions: rows in range or -1; all arrays of one length."""
     rows, enis, nodes, legs = t.rows, t.enis, t.nodes, t.vpc_legs
     fib, ranges, vpc = t.decisions.fib, t.decisions.ranges, t.decisions.vpc

@@ -150,7 +150,10 @@ def test_unmanaged_interfaces_have_no_table() -> None:
 
 @pytest.mark.parametrize(
     ("labels", "reason"),
-    [({"eks.amazonaws.com/compute-type": "fargate"}, Unmodelled.FARGATE), ({"eks.amazonaws.com/compute-type": "auto"}, Unmodelled.AUTO_MODE)],
+    [
+        ({"eks.amazonaws.com/compute-type": "fargate"}, Unmodelled.FARGATE),
+        ({"eks.amazonaws.com/compute-type": "auto"}, Unmodelled.AUTO_MODE),
+    ],
 )
 def test_nodes_without_the_plugin_say_so(labels: dict[str, str], reason: Unmodelled) -> None:
     topology = worked_node()
