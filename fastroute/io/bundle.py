@@ -74,7 +74,7 @@ def bundle_texts(path: Path) -> tuple[dict[str, str], tuple[str, ...]]:
                 total += len(data)
                 if member.size > len(data):
                     problems.append(f"{member.name!r} is cut at {len(data)} bytes")
-                texts[kind] = data.decode("utf-8", "replace")
+                texts[kind] = data.decode("utf-8-sig", "replace")
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
     except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, OSError, ValueError, UnicodeError) as error:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from fastroute.io.dumps import LineError, LineKind, Words
+from fastroute.io.dumps import LineError, LineKind, Note, Words
 from fastroute.io.iproute2_text import Reader
 from fastroute.io.iproute2_words import ROUTE_DETAILS, parse_int
 from fastroute.netns.model import Link
@@ -95,6 +95,8 @@ def read_object(reader: Reader, line: int, item: object) -> None:
         elif "priority" in item and "src" in item:
             words = Words(" ".join(rule_words(item)))
             reader.add_rule(line, f"{item['priority']}: " + " ".join(iter(words.next, None)))
+        elif "id" in item and "dst" not in item:
+            reader.notes.append(Note(line, f"next hop object {item['id']}: routes show its hops themselves"))
         elif "dst" in item:
             reader.add_route(line, Words(" ".join(route_words(item))))
         else:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from ipaddress import ip_interface
 
 from fastroute.io.dumps import CutError, LineError, LineKind, Note, Report, Words, echoed_command
+from fastroute.io.ifconfig import addr_of
 from fastroute.io.iproute2_words import (
     ADDR_FLAGS,
     ERROR_TYPES,
@@ -28,6 +29,9 @@ from fastroute.netns.model import ANY, TABLE_MAIN, Addr, Link, NextHop, Route, R
 
 _LINK = re.compile(r"^\s*(\d+):\s+([^\s:@]\S*?)(?:@(\S+?))?:\s+<([^>]*)>?(.*)$")
 _ONE_LINE_ADDR = re.compile(r"^\s*(\d+):\s+(\S+?)(?:@\S+)?\s+(inet6?\s.*)$")
+_BRIEF = re.compile(r"^([^\s:@/]+)(?:@\S+)?\s+(UP|DOWN|UNKNOWN|LOWERLAYERDOWN|DORMANT|TESTING|NOTPRESENT)(?:\s+(.*)|\s*)$")
+_MAC = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}")
+_NEXTHOP_OBJECT = re.compile(r"^id \d+ ")
 _RULE = re.compile(r"^\s*(\d+):(?:\s+(.*))?$")
 _COMMAND_TABLE = re.compile(r"\btable\s+(\S+)")
 
@@ -68,6 +72,7 @@ class Reader:
         """Recognise a line by its shape."""
         link = _LINK.match(line)
         one_line_addr = _ONE_LINE_ADDR.match(line)
+        brief = _BRIEF.match(line)
         if link:
             self.is_route_open = False
             self.links.append(parse_link(number, link))
@@ -75,6 +80,11 @@ class Reader:
         elif one_line_addr:
             self.interface = one_line_addr.group(2)
             self.addrs.append(self.parse_addr_line(number, Words(one_line_addr.group(3))))
+        elif brief:
+            self.is_route_open = False
+            self.add_brief(number, brief)
+        elif _NEXTHOP_OBJECT.match(line):
+            self.report(number, LineKind.DETAIL, line)  # routes show the hops of their objects themselves
         elif _RULE.match(line):
             self.is_route_open = False
             self.add_rule(number, line)
@@ -87,6 +97,21 @@ class Reader:
                 self.report(number, LineKind.ECHO, line)
             else:
                 self.add_route(number, Words(line))
+
+    def add_brief(self, number: int, match: re.Match[str]) -> None:
+        """Read `ens5 UP 10.0.0.10/19 fe80::1/64` (`ip -br addr`) or `ens5 UP 0a:1b:… <BROADCAST,UP>` (`ip -br link`)."""
+        name, state, rest = match.group(1), match.group(2), match.group(3) or ""
+        words = rest.split()
+        mac = next((word for word in words if _MAC.fullmatch(word)), "")
+        self.links.append(Link(name, is_up=state != "DOWN" or "UP" in rest.strip("<>").split(","), mac=mac, source_line=number))
+        self.interface = name
+        for word in words:
+            text, slash, length = word.partition("/")
+            if slash:
+                try:
+                    self.addrs.append(addr_of(name, text, length, number))
+                except ValueError as error:
+                    raise LineError(str(error)) from error
 
     def follow_command(self, command: str) -> None:
         """Take family and table from an echoed command."""

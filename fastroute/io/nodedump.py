@@ -103,7 +103,7 @@ def read_node_folder(folder: Path) -> NodeDump:
         if kind in texts:
             raise InputError(f"{path}: a second file of the same kind ({kind}); keep one of them")
         with path.open("rb") as file:
-            texts[kind] = file.read(MOST_BYTES).decode("utf-8", "replace")
+            texts[kind] = file.read(MOST_BYTES).decode("utf-8-sig", "replace")
     if not texts:
         raise InputError(f"{folder}: holds none of ip-rule, ip-route, ip-addr, … (.txt or .json)")
     return node_from_texts(texts)

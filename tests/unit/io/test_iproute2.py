@@ -243,3 +243,23 @@ def test_peers_secondary_addresses_and_one_line_form():
     first, second = read_ip(f"{tunnel}\n2: ens5    inet 10.0.0.12/19 scope global secondary ens5\n").addrs
     assert (first.interface, first.addr, first.peer, first.prefix_len) == ("tun0", addr("10.8.0.1"), addr("10.8.0.2"), 32)
     assert (second.interface, second.is_secondary) == ("ens5", True)
+
+
+def test_brief_forms_and_next_hop_objects():
+    text = "lo               UNKNOWN        127.0.0.1/8 ::1/128 \nens5@if3         UP             10.0.0.10/19 fe80::1/64 \n"
+    dump = read_ip(
+        text + "ens6             DOWN           0a:1b:2c:3d:4e:5f <BROADCAST,MULTICAST> \nid 12 via 10.0.0.1 dev ens5 scope link \n"
+    )
+    assert [(link.name, link.is_up, link.mac) for link in dump.links] == [
+        ("lo", True, ""),
+        ("ens5", True, ""),
+        ("ens6", False, "0a:1b:2c:3d:4e:5f"),
+    ]
+    assert [(a.interface, a.family, a.prefix_len, a.scope) for a in dump.addrs] == [
+        ("lo", 4, 8, Scope.HOST),
+        ("lo", 6, 128, Scope.HOST),
+        ("ens5", 4, 19, Scope.GLOBAL),
+        ("ens5", 6, 64, Scope.LINK),
+    ]
+    assert [report.kind for report in dump.account.reports] == [LineKind.DETAIL]
+    assert not read_ip('[{"id":12,"gateway":"10.0.0.1","dev":"ens5","flags":[]}]\n').account.problems
