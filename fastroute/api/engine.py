@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
+from fastroute.api.ahead import map_ahead, num_threads
 from fastroute.api.names import NoNames
-from fastroute.api.stream import large_batches, reader_of
+from fastroute.api.pairs import Batch, Conversation, Pairs
+from fastroute.api.stream import BATCH_ROWS, large_tables, reader_of
 from fastroute.datapath import Compiled
+from fastroute.errors import InputError
 from fastroute.flows import NameIndex, Router, choose_columns, find_fields, output_fields
+from fastroute.flows.columns import PROTOCOL_NUMBERS
+from fastroute.flows.encode import DICTIONARY
+
+DEFAULT_SRC_PORT = 40_000
+"""An ephemeral port, for pairs."""
 
 
 class Engine:
@@ -29,7 +37,9 @@ class Engine:
         """The router that adds the given columns."""
         return Router(self.compiled, columns, self._names)
 
-    def route(self, stream: Any, *, columns: Sequence[str] | None = None, simulated: bool | None = None) -> pa.RecordBatchReader:
+    def route(
+        self, stream: Any, *, columns: Sequence[str] | None = None, simulated: bool | None = None, threads: int | None = None
+    ) -> pa.RecordBatchReader:
         """Route a stream of flow records, or of questions.
 
         Parameters
@@ -40,6 +50,8 @@ class Engine:
             The default ones, or `["all"]`.
         simulated : bool, optional
             Whether the table asks questions; by default its columns tell.
+        threads : int, optional
+            One for each processor by default; as many batches are computed ahead of the reader.
 
         Returns
         -------
@@ -56,12 +68,62 @@ class Engine:
         fields = find_fields(reader.schema.names, router.encoder.columns, simulated)
         schema = pa.schema([*reader.schema, *output_fields(router.encoder.columns)])
 
-        def batches() -> Iterator[pa.RecordBatch]:
-            first_row = 0
-            for table in large_batches(reader):
-                added = router.columns(router.route(table, fields, first_row))
-                whole = pa.Table.from_arrays([*table.columns, *added], schema=schema)
-                first_row += table.num_rows
-                yield from whole.to_batches()
+        def routed(part: tuple[int, pa.Table]) -> list[pa.RecordBatch]:
+            first_row, table = part
+            added = router.columns(router.route(table, fields, first_row))
+            batches: list[pa.RecordBatch] = pa.Table.from_arrays([*table.columns, *added], schema=schema).to_batches()
+            return batches
 
-        return pa.RecordBatchReader.from_batches(schema, batches())
+        parts = map_ahead(routed, large_tables(reader), num_threads(threads))
+        return pa.RecordBatchReader.from_batches(schema, (batch for batches in parts for batch in batches))
+
+    def pairs(
+        self,
+        sources: Sequence[str],
+        destinations: Sequence[str],
+        *,
+        protocol: int | str = "tcp",
+        src_port: int = DEFAULT_SRC_PORT,
+        dst_port: int = -1,
+        columns: Sequence[str] | None = None,
+        threads: int | None = None,
+    ) -> pa.RecordBatchReader:
+        """Route a flow from every source to every destination.
+
+        Parameters
+        ----------
+        sources, destinations : addresses, `namespace/pod`, `namespace/service`, nodes, interfaces, instances
+        protocol : number or name
+        src_port, dst_port : int
+            -1 where there is none.
+        columns : names of the columns to add
+            The default ones, or `["all"]`.
+        threads : int, optional
+            One for each processor by default.
+
+        Returns
+        -------
+        pyarrow.RecordBatchReader
+            `src`, `dst` and the output columns; all destinations of the first source, then of the next. Memory does not grow with
+            their number.
+
+        Raises
+        ------
+        InputError
+            An end that the snapshot does not hold; names it and the nearest.
+        """
+        router = self.router(choose_columns(columns))
+        pairs = Pairs(self.compiled, self._names, sources, destinations, Conversation(_protocol(protocol), src_port, dst_port))
+        schema = pa.schema([pa.field("src", DICTIONARY), pa.field("dst", DICTIONARY), *router.encoder.fields])
+
+        def routed(batch: Batch) -> pa.RecordBatch:
+            return pa.RecordBatch.from_arrays(pairs.route(batch, router), schema=schema)
+
+        return pa.RecordBatchReader.from_batches(schema, map_ahead(routed, pairs.batches(BATCH_ROWS), num_threads(threads)))
+
+
+def _protocol(protocol: int | str) -> int:
+    number = PROTOCOL_NUMBERS.get(protocol.lower(), -1) if isinstance(protocol, str) else protocol
+    if not 0 <= number <= 255:
+        raise InputError(f"protocol {protocol!r} is no number from 0 to 255 and none of {', '.join(PROTOCOL_NUMBERS)}")
+    return number

@@ -31,16 +31,19 @@ def reader_of(stream: Any) -> pa.RecordBatchReader:
     return pa.RecordBatchReader.from_stream(stream)
 
 
-def large_batches(reader: pa.RecordBatchReader) -> Iterator[pa.Table]:
-    """The stream's records in tables of BATCH_ROWS and more, the last less: each distinct address is handled once a table."""
+def large_tables(reader: pa.RecordBatchReader) -> Iterator[tuple[int, pa.Table]]:
+    """The stream's records in tables of BATCH_ROWS and more, the last less, each with the number of its first record.
+
+    Each distinct address is handled once a table, so small batches are joined.
+    """
     pending: list[pa.RecordBatch] = []
-    rows = 0
+    first = rows = 0
     for batch in reader:
         for begin in range(0, batch.num_rows, 2 * BATCH_ROWS):
             pending.append(batch.slice(begin, 2 * BATCH_ROWS))
             rows += pending[-1].num_rows
             if rows >= BATCH_ROWS:
-                yield pa.Table.from_batches(pending, reader.schema)
-                pending, rows = [], 0
+                yield first, pa.Table.from_batches(pending, reader.schema)
+                pending, first, rows = [], first + rows, 0
     if pending:
-        yield pa.Table.from_batches(pending, reader.schema)
+        yield first, pa.Table.from_batches(pending, reader.schema)

@@ -199,3 +199,28 @@ def insert_groups(groups, num_groups, slots):
         while slots[at] >= 0:
             at = (at + np.uint64(1)) & mask
         slots[at] = g
+
+
+# --- pairs ------------------------------------------------------------------------------------------------------------------------
+
+
+@njit(cache=True, nogil=True)
+def repeat_ends(first, num_inner, out):
+    """out[i] = (first + i) // num_inner: the outer end of pair first + i."""
+    outer, inner = first // num_inner, first % num_inner
+    for i in range(out.shape[0]):
+        out[i] = outer
+        inner += 1
+        if inner == num_inner:
+            outer, inner = outer + 1, 0
+
+
+@njit(cache=True, nogil=True)
+def tile_ends(first, num_inner, out):
+    """out[i] = (first + i) % num_inner: the inner end of pair first + i."""
+    inner = first % num_inner
+    for i in range(out.shape[0]):
+        out[i] = inner
+        inner += 1
+        if inner == num_inner:
+            inner = 0

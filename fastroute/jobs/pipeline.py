@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -25,13 +24,6 @@ class Work(Protocol):
     def finish(self) -> None:
         """After the last chunk."""
         ...
-
-
-def num_threads(threads: int | None) -> int:
-    """The threads to use: as asked, else one for each processor that this process may use."""
-    if threads is not None:
-        return max(threads, 1)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _File:

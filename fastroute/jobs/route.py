@@ -12,6 +12,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from fastroute.api import Engine, Snapshot
+from fastroute.api.ahead import num_threads
 from fastroute.datapath import path_tables
 from fastroute.errors import FastrouteError, InputError, OutputError
 from fastroute.flows import Account, Fields, Router, choose_columns, find_fields, output_fields, total_of
@@ -19,7 +20,7 @@ from fastroute.io.flowlogs import PARQUET_SUFFIXES, FlowFile, Found, InputFile, 
 from fastroute.io.manifest import FileEntry, Manifest, sha256_of
 from fastroute.io.outputs import PATHS, OutputFolder
 from fastroute.io.parquet import COMPRESSION, EncodeWriter, write_legs
-from fastroute.jobs.pipeline import num_threads, run_all
+from fastroute.jobs.pipeline import run_all
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 Progress = Callable[[str, int, int], None]
