@@ -23,7 +23,7 @@ def deep_one(lpm, number, hi, lo):
     return lpm.deep_values[low]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def lookup6_one(lpm, hi, lo):
     """(hi, lo) uint64 -> int32 value of the longest match, or -1."""
     code = np.int64(lpm.codes[rank_one(lpm.root, lpm.words, hi >> np.uint64(32))])

@@ -114,7 +114,7 @@ def build_lines(firsts, counts, starts, values, lines, roots):
     return at
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def leaf_of(pool, table, addr):
     """The leaf line that holds the address."""
     root = np.int64(pool.roots[table])
@@ -124,13 +124,13 @@ def leaf_of(pool, table, addr):
     return line
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def value_in_leaf(pool, line, addr):
     """The value in that leaf line, -1 where nothing matches."""
     return np.int32(np.int64(pool.lines[line * LINE + 7 + count_below(pool.lines, line, LEAF_ENDS, addr)]) - 1)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def pool4_one(pool, table, addr):
     """Value of the longest match of one uint32 address in one table, or -1. Precondition: 0 <= table < num_tables."""
     return value_in_leaf(pool, leaf_of(pool, table, addr), addr)

@@ -45,14 +45,14 @@ def _popcount_one_compiled(word):
     return lambda word: _popcount_one(word)  # noqa: PLW0108 - numba wants a function
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def interval_of(word, slot):
     """0 <= slot < 32 -> interval, -1 before the first."""
     starts = word & (np.uint64(0xFFFFFFFF) >> np.uint64(31 - slot))
     return np.int64((word >> np.uint64(32)) & np.uint64(_COUNT)) + popcount_one(starts) - 1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def rank_word(root, words, key):
     """uint32 key -> (its word, its slot in the word)."""
     entry = np.int64(root[np.int64(key) >> 16])
@@ -60,14 +60,14 @@ def rank_word(root, words, key):
     return words[(entry >> 5) + (slot >> 5)], slot & 31
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def rank_one(root, words, key):
     """uint32 key -> interval."""
     word, slot = rank_word(root, words, key)
     return interval_of(word, slot)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def rank_lanes(root, words, key):
     """64 keys -> (interval + 1, with the MIXED bit on top)."""
     entry = gather32(root, key >> 16)
@@ -76,14 +76,14 @@ def rank_lanes(root, words, key):
     return count + popcount(starts & ((2 << (slot & 31)) - 1))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def line_lanes(lines, codes, line, octet):
     """64 codes of one octet in 64 lines."""
     starts, count = gather64(lines, (line << 3) + (octet >> 5))
     return gather32(codes, count + popcount(starts & ((2 << (octet & 31)) - 1)) - 1)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def line_one(lines, codes, line, octet):
     """Code of one octet in one line."""
     return np.int64(codes[interval_of(lines[line * LINE_WORDS + (octet >> 5)], octet & 31)])
