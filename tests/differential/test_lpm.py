@@ -1,10 +1,16 @@
 """The compiled tables answer as a scan of the list of prefixes does."""
 
+import gzip
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba import config
 
+from fastroute.addr import format4, format6, masks4, masks6, parse_prefixes
 from fastroute.addr.settings import has_avx512
 from fastroute.lpm import (
     build4,
@@ -26,7 +32,8 @@ from fastroute.lpm.kernels4 import RANK_IDS, RANK_VALUES, RECORD_NARROW, RECORD_
 from tests.reference.lpm import border_addresses, longest_match
 from tests.reference.prefixes import columns4, columns6, halves, prefix_tables
 
-FEW = settings(max_examples=60, deadline=None)
+# interpreted kernels take seconds a table
+FEW = settings(max_examples=2 if config.DISABLE_JIT else 60, deadline=None)
 FORMS = ["plain", "avx512"] if has_avx512() else ["plain"]
 
 
@@ -117,3 +124,43 @@ def test_pool6_answers_as_the_scan(tables):
         addrs = border_addresses(table, 128)
         found = pool6_lookup(pool, np.full(len(addrs), t), halves(addrs))
         assert found.tolist() == [longest_match(table, addr, 128) for addr in addrs]
+
+
+def internet():
+    """The real table, which is not part of the project."""
+    folder = Path(os.environ.get("FASTROUTE_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
+    path = folder / "bgp" / "prefixes.txt.gz"
+    if not path.exists():
+        pytest.skip(f"{path} is not here; FASTROUTE_SHARED_DATA names its folder")
+    if config.DISABLE_JIT:
+        pytest.skip("a million prefixes need compiled kernels")
+    with gzip.open(path, "rt") as file:
+        return file.read().split()
+
+
+def test_the_internet_table_as_pytricia():
+    """100,000 random addresses and both borders of 100,000 prefixes of each family."""
+    pytricia = pytest.importorskip("pytricia", reason="pytricia is not installed: the Internet's table has no peer here")
+    texts = internet()
+    rows = parse_prefixes(texts)
+    rng = np.random.default_rng(20)
+    for family, num_bits in ((4, 32), (6, 128)):
+        picked = np.flatnonzero(rows.family == family)
+        tree = pytricia.PyTricia(num_bits)
+        for row in picked:
+            tree.insert(texts[row], int(row))
+        some = rng.choice(picked, 100_000, replace=False)
+        if family == 4:
+            ends = rows.v4[some] | ~masks4(rows.prefix_len[some])
+            asked = np.concatenate((rng.integers(0, 1 << 32, 100_000, dtype=np.uint32), rows.v4[some], ends, ends + np.uint32(1)))
+            found = lookup4(build4(rows.v4[picked], rows.prefix_len[picked], picked), asked)
+            names = format4(asked)
+        else:
+            hi, lo = rows.hi[some], rows.lo[some]
+            mask_hi, mask_lo = masks6(rows.prefix_len[some])
+            inside = hi | (rng.integers(0, 1 << 64, 100_000, dtype=np.uint64) & ~mask_hi)
+            halves6 = [np.concatenate((hi, hi | ~mask_hi, inside)), np.concatenate((lo, lo | ~mask_lo, lo))]
+            table = build6(np.column_stack((rows.hi, rows.lo))[picked], rows.prefix_len[picked], picked)
+            found = lookup6(table, np.column_stack(halves6))
+            names = format6(*halves6)
+        assert found.tolist() == [tree.get(name, -1) for name in names]
