@@ -11,8 +11,10 @@ from fastroute.api.ahead import map_ahead, num_threads
 from fastroute.api.names import NoNames
 from fastroute.api.pairs import Batch, Conversation, Pairs
 from fastroute.api.stream import BATCH_ROWS, large_tables, reader_of
-from fastroute.datapath import Compiled
-from fastroute.errors import InputError
+from fastroute.api.trace import Question, trace
+from fastroute.api.whois import Whois, whois
+from fastroute.datapath import Compiled, Explainer, Explanation
+from fastroute.errors import EndpointError, InputError
 from fastroute.flows import NameIndex, Router, choose_columns, find_fields, output_fields
 from fastroute.flows.columns import PROTOCOL_NUMBERS
 from fastroute.flows.encode import DICTIONARY
@@ -24,14 +26,34 @@ DEFAULT_SRC_PORT = 40_000
 class Engine:
     """A compiled snapshot, ready to route. Safe to share between threads."""
 
-    def __init__(self, compiled: Compiled, names: NameIndex | None = None, about: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        compiled: Compiled,
+        names: NameIndex | None = None,
+        about: Mapping[str, Any] | None = None,
+        explainer: Explainer | None = None,
+    ) -> None:
         self.compiled = compiled
+        self._explainer = explainer
         self._names = names if names is not None else NoNames()
         self._about = dict(about or {})
 
     def describe(self) -> dict[str, Any]:
         """What the engine was made from, for manifests."""
         return dict(self._about)
+
+    def trace(self, src: str, dst: str, *, protocol: str = "tcp", vpc_id: str | None = None) -> Explanation:
+        """Walk one flow in plain Python; see `Snapshot.trace`."""
+        return trace(self._explains(), Question(src, dst, protocol, vpc_id))
+
+    def whois(self, name: str, *, vpc_id: str | None = None) -> Whois:
+        """Say who a name or an address is; see `Snapshot.whois`."""
+        return whois(self._explains(), name, vpc_id)
+
+    def _explains(self) -> Explainer:
+        if self._explainer is None:
+            raise EndpointError("an engine of compiled arrays alone cannot explain; load the snapshot folder")
+        return self._explainer
 
     def router(self, columns: Sequence[str]) -> Router:
         """The router that adds the given columns."""

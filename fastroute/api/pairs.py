@@ -16,6 +16,7 @@ from fastroute.flows.columns import TextColumn
 from fastroute.flows.ends import locate_end
 from fastroute.flows.kernels import NOT_RECORDED, repeat_ends, tile_ends
 from fastroute.flows.questions import NamedEnds, resolve_ends
+from fastroute.io.parquet import text_array
 
 I32 = NDArray[np.int32]
 
@@ -42,7 +43,7 @@ class Pairs:
         self, compiled: Compiled, names: NameIndex, sources: Sequence[str], destinations: Sequence[str], spoken: Conversation
     ) -> None:
         self.spoken = spoken
-        self.texts = (pa.array(sources, pa.string()), pa.array(destinations, pa.string()))
+        self.texts = (text_array(sources), text_array(destinations))
         src, dst = (
             resolve_ends(compiled, TextColumn(text_buffers(list(ends)), np.arange(len(ends), dtype=np.int32)), name, names)
             for ends, name in ((sources, "sources"), (destinations, "destinations"))

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from fastroute.api.engine import Engine
 from fastroute.api.names import TopologyNames
-from fastroute.datapath import compile_topology
+from fastroute.api.trace import Question, trace
+from fastroute.api.whois import Whois, whois
+from fastroute.datapath import Explainer, Explanation, compile_topology
 from fastroute.io.parse_report import ParseReport
 from fastroute.io.snapshot import read_snapshot
 from fastroute.topology import Topology
@@ -52,6 +54,39 @@ class Snapshot:
         """
         return self._engine
 
+    def trace(self, src: str, dst: str, *, protocol: str = "tcp", vpc_id: str | None = None) -> Explanation:
+        """Walk one flow that `src` opens, and keep every hop with what decided it.
+
+        Parameters
+        ----------
+        src, dst : str
+            `namespace/pod`, a node, an interface or instance id, `namespace/service`, `localhost`, or an address; a port may follow the
+            destination: `default/web-0:80`.
+        protocol : tcp, udp, sctp or icmp
+        vpc_id : str, optional
+            VPC in whose address space the addresses are meant, where they do not tell.
+
+        Raises
+        ------
+        EndpointError
+            The snapshot does not hold an end, or it does not tell in which VPC the addresses are meant.
+        """
+        return trace(self._explainer, Question(src, dst, protocol, vpc_id))
+
+    def whois(self, name: str, *, vpc_id: str | None = None) -> Whois:
+        """Say who an address, pod, node, interface or instance is.
+
+        Raises
+        ------
+        EndpointError
+            The snapshot holds nothing of that name, or several VPCs could be meant.
+        """
+        return whois(self._explainer, name, vpc_id)
+
+    @cached_property
+    def _explainer(self) -> Explainer:
+        return Explainer(self.topology)
+
     @cached_property
     def _engine(self) -> Engine:
         about = {
@@ -62,7 +97,7 @@ class Snapshot:
             "enis": len(self.topology.enis),
             "vpcs": len(self.topology.vpcs),
         }
-        return Engine(compile_topology(self.topology), TopologyNames(self.topology), about)
+        return Engine(compile_topology(self.topology), TopologyNames(self.topology), about, self._explainer)
 
 
 def load(path: str | os.PathLike[str]) -> Snapshot:

@@ -163,6 +163,22 @@ def test_progress_ends_at_the_number_of_records(made: SynthResult, snapshot: Sna
     assert [done for _, done, _ in calls] == sorted(done for _, done, _ in calls)
 
 
+UNWANTED = """
+import sys
+from fastroute.api import Snapshot
+from fastroute.jobs.route import route_files
+
+route_files([sys.argv[1]], Snapshot.load(sys.argv[2]), sys.argv[3])
+print([name for name in ("pandas", "pyarrow.dataset", "pyarrow.compute", "polars", "duckdb") if name in sys.modules])
+"""
+
+
+def test_routing_imports_nothing_slow_that_it_does_not_need(made: SynthResult, tmp_path: Path) -> None:
+    """pandas and datasets cost 0.4 s, and come with pa.array where they are installed."""
+    command = [sys.executable, "-c", UNWANTED, made.logs, made.snapshot, tmp_path / "out"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
 # --- what may go wrong ------------------------------------------------------------------------------------------------------------
 
 
