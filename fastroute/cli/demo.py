@@ -24,7 +24,6 @@ def command(out: Path, nodes: int, pods: int, records: int, overwrite: bool) -> 
     from fastroute.api import Snapshot
     from fastroute.jobs.demo import examples
     from fastroute.jobs.route import route_files
-    from fastroute.jobs.trace import trace
     from fastroute.synth import generate
 
     if out.exists() and any(out.iterdir()):
@@ -47,5 +46,5 @@ def command(out: Path, nodes: int, pods: int, records: int, overwrite: bool) -> 
     for example in examples(snapshot.topology):
         question = example.question
         click.echo(f"\n   {example.form}: fastroute trace {question.src} {question.dst} -s {made.snapshot}")
-        print_trace(trace(snapshot.topology, question))
+        print_trace(snapshot.trace(question.src, question.dst))
     click.echo(f"\nThe routed records lie in {out / 'routed'}, one Parquet file a log file, with _manifest.json and _paths/ beside them.")

@@ -28,11 +28,10 @@ def command(ctx: click.Context, src: str, dst: str, snapshot: str, protocol: str
     SRC and DST are namespace/pod, a node, an interface or instance id, namespace/service, localhost, or an address. SRC opens the
     connection. Exit code 1 where the packet does not arrive, 3 where that cannot be decided.
     """
-    from fastroute.io.snapshot import read_snapshot
-    from fastroute.jobs.trace import Question, to_dict, trace
+    from fastroute.api import Snapshot
+    from fastroute.api.trace import to_dict
 
-    topology = read_snapshot(snapshot).topology
-    explanation = trace(topology, Question(src, dst, protocol, vpc))
+    explanation = Snapshot.load(snapshot).trace(src, dst, protocol=protocol, vpc_id=vpc)
     if output == "json":
         print_json(to_dict(explanation))
     else:

@@ -9,7 +9,7 @@ import click
 from fastroute.cli.terminal import paint, print_json, print_table
 
 if TYPE_CHECKING:
-    from fastroute.jobs.inspect import InterfaceView
+    from fastroute.topology.views import InterfaceView
 
 
 @click.command("whois")
@@ -22,10 +22,9 @@ def command(name: str, snapshot: str, vpc: str | None, output: str) -> None:
 
     A pod is shown with its containers, ports, veth and rules; a node with its interfaces, and what of each is in use or warm.
     """
-    from fastroute.io.snapshot import read_snapshot
-    from fastroute.jobs.whois import whois
+    from fastroute.api import Snapshot
 
-    found = whois(read_snapshot(snapshot).topology, name, vpc)
+    found = Snapshot.load(snapshot).whois(name, vpc_id=vpc)
     if output == "json":
         print_json(found.to_dict())
         return

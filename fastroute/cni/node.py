@@ -22,7 +22,7 @@ class Unmodelled(Enum):
 
     NO_INSTANCE = "the node's instance is not in the snapshot"
     NO_PRIMARY_ENI = "the primary interface of the node is not in the snapshot"
-    NO_SUBNET = "the subnet of one of the node's interfaces is not in the snapshot"
+    NO_SUBNET = "the IPv4 range of the subnet of one of the node's interfaces is not in the snapshot"
     NO_VPC = "the VPC of the node is not in the snapshot"
     FARGATE = "Fargate pods have an interface of their own and show no rules; not modelled yet"
     AUTO_MODE = "the rules of EKS Auto Mode nodes are not published; not modelled yet"
@@ -94,7 +94,7 @@ def plan_node(index: TopologyIndex, node: Node, settings: CniSettings) -> NodePl
     primary = next((eni for eni in enis if eni.is_primary and eni.addresses), None)
     if primary is None:
         return Unmodelled.NO_PRIMARY_ENI
-    if any(eni.subnet_id not in topology.subnets for eni in enis):
+    if any(eni.subnet_id not in topology.subnets or not topology.subnets[eni.subnet_id].cidr for eni in enis):
         return Unmodelled.NO_SUBNET
     vpc = topology.vpcs.get(primary.vpc_id)
     if vpc is None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_network
 
-from fastroute.jobs.trace import Question
+from fastroute.api.trace import Question
 from fastroute.topology import EniRole, Pod, TargetKind, Topology, TopologyIndex
 
 INTERNET_HOST = "8.8.8.8"

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from fastroute.errors import EndpointError, InputError
-from fastroute.jobs.inspect import HeldAddress, HeldPrefix, SnapshotInspection, inspect_snapshot
+from fastroute.jobs.inspect import SnapshotInspection, inspect_snapshot
+from fastroute.topology.views import HeldAddress, HeldPrefix
 from fastroute.topology import Port
 from tests.unit.io.snapshots import EKS, kubectl_list, pod, write_snapshot
 
