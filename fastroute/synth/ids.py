@@ -13,6 +13,7 @@ class Ids:
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
+        self._suffixes: set[str] = set()
 
     def aws(self, kind: str) -> str:
         """A resource id such as `eni-0a1b...` with seventeen hex digits, as AWS makes them now."""
@@ -28,5 +29,8 @@ class Ids:
         return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:]}"
 
     def suffix(self, length: int = 5) -> str:
-        """The random end of a generated pod name."""
-        return "".join(self._rng.choices(_SAFE, k=length))
+        """The random end of a generated pod name; none comes twice, as no two pods of one workload share a name."""
+        while (text := "".join(self._rng.choices(_SAFE, k=length))) in self._suffixes:
+            continue
+        self._suffixes.add(text)
+        return text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -10,6 +11,7 @@ import pytest
 
 from fastroute.errors import FastrouteError, OutputError
 from fastroute.synth import generate
+from fastroute.synth.ids import Ids
 
 
 def _hashes(folder: Path) -> dict[str, str]:
@@ -85,3 +87,8 @@ def test_progress_ends_at_the_total(tmp_path: Path) -> None:
     generate(tmp_path / "out", nodes=2, pods=20, records=2000, progress=lambda *step: seen.append(step))
     assert ("snapshot", 1, 1) in seen
     assert seen[-1] == ("flow logs", 2000, 2000)
+
+
+def test_invented_suffixes_never_repeat() -> None:
+    ids = Ids(random.Random(1))
+    assert len({ids.suffix(2) for _ in range(700)}) == 700
