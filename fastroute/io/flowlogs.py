@@ -182,6 +182,8 @@ def open_flows(file: InputFile) -> FlowFile:
             head = stream.read(len(_ARROW_MAGIC))
     except OSError as error:
         raise InputError(f"{file.path}: cannot be read: {error.strerror}") from error
+    if not head:
+        raise InputError(f"{file.path}: the file is empty; copy it again, or leave it out")
     name = file.path.name.lower()
     if head.startswith(_PARQUET_MAGIC):
         return ParquetFlows(file)
@@ -232,7 +234,8 @@ class ParquetFlows:
         if table.num_rows != chunk.num_rows:
             counted = f"row groups {chunk.row_groups} hold {table.num_rows} rows, the footer says {chunk.num_rows}"
             raise InputError(f"{self.file.path}: {counted}; copy it again")
-        return table
+        # Row groups have dictionaries of their own; joined, they are written as one.
+        return table.combine_chunks() if any(column.num_chunks > 1 for column in table.columns) else table
 
     def _open(self) -> pq.ParquetFile:
         return pq.ParquetFile(self.file.path, metadata=self._metadata, read_dictionary=self._coded)
@@ -241,19 +244,32 @@ class ParquetFlows:
         stream = self._streams[chunk.row_groups[0]]
         with stream.turn:
             stream.turn.wait_for(lambda: stream.next_part >= chunk.part)
+            if stream.next_part > chunk.part:  # asked for once more
+                batches = self._batches(chunk, names)
+                for _ in range(chunk.part):
+                    _take(batches, CHUNK_ROWS)
+                return pa.Table.from_batches(_take(batches, chunk.num_rows))
             try:
                 if stream.batches is None:
-                    stream.batches = self._open().iter_batches(
-                        CHUNK_ROWS, row_groups=list(chunk.row_groups), columns=names, use_threads=False
-                    )
-                batches, rows = [], 0
-                while rows < chunk.num_rows and (batch := next(stream.batches, None)) is not None:
-                    batches.append(batch)
-                    rows += batch.num_rows
+                    stream.batches = self._batches(chunk, names)
+                return pa.Table.from_batches(_take(stream.batches, chunk.num_rows))
             finally:
                 stream.next_part = chunk.part + 1
                 stream.turn.notify_all()
-        return pa.Table.from_batches(batches)
+
+    def _batches(self, chunk: Chunk, names: list[str] | None) -> Iterator[pa.RecordBatch]:
+        batches: Iterator[pa.RecordBatch] = self._open().iter_batches(
+            CHUNK_ROWS, row_groups=list(chunk.row_groups), columns=names, use_threads=False
+        )
+        return batches
+
+
+def _take(batches: Iterator[pa.RecordBatch], num_rows: int) -> list[pa.RecordBatch]:
+    """The next batches, of num_rows in all; no batch is larger than CHUNK_ROWS, and none crosses a multiple of that."""
+    taken: list[pa.RecordBatch] = []
+    while sum(batch.num_rows for batch in taken) < num_rows and (batch := next(batches, None)) is not None:
+        taken.append(batch)
+    return taken
 
 
 def coded_columns(metadata: pq.FileMetaData, schema: pa.Schema) -> list[str]:
