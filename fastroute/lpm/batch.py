@@ -1,6 +1,5 @@
 """The door of every batch look-up: rows in the dtype that kernels are compiled for, room for the answers, slices for threads."""
 
-import itertools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,8 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 from fastroute.addr.buffers import frozen
 from fastroute.errors import AddressError
 
-_MIN_ROWS_A_THREAD = 1 << 16
-"""Below it a thread costs more than it saves."""
+_MIN_SLICE = 1 << 16
+"""Rows below which handing a slice to a thread costs more than it saves."""
+
+_SLICES_A_THREAD = 8
+"""So that a thread that loses its core holds up little; more of them wait for the interpreter lock between slices."""
 
 
 def rows4(addrs: ArrayLike) -> NDArray[np.uint32]:
@@ -55,17 +57,18 @@ def output_of(out: NDArray[np.int32] | None, num_rows: int, *others: int) -> NDA
 
 
 def run_batch(kernel: Callable[..., Any], lpm: Any, addrs: NDArray[Any], out: NDArray[np.int32], parallel: bool) -> None:
-    """Run `kernel(lpm, addrs, out)`, which holds no lock, whole or in one slice a thread.
+    """Run `kernel(lpm, addrs, out)`, which holds no lock, whole or slice by slice on threads.
 
     Threads of our own rather than numba's: its default threading layer ends the process when two Python threads start parallel loops.
     """
-    num_threads = min(_num_cores(), addrs.shape[0] // _MIN_ROWS_A_THREAD) if parallel else 1
+    num_rows = addrs.shape[0]
+    num_threads = min(_num_cores(), num_rows // _MIN_SLICE) if parallel else 1
     if num_threads < 2:
         kernel(lpm, addrs, out)
         return
-    cuts = np.linspace(0, addrs.shape[0], num_threads + 1).astype(np.int64)
-    with ThreadPoolExecutor(num_threads) as pool:
-        jobs = [pool.submit(kernel, lpm, addrs[a:b], out[a:b]) for a, b in itertools.pairwise(cuts)]
+    size = max(_MIN_SLICE, -(-num_rows // (num_threads * _SLICES_A_THREAD)))
+    with ThreadPoolExecutor(num_threads) as threads:
+        jobs = [threads.submit(kernel, lpm, addrs[at : at + size], out[at : at + size]) for at in range(0, num_rows, size)]
     for job in jobs:
         job.result()
 
