@@ -293,6 +293,8 @@ def decide4(c, needed, rows, source_atoms, atoms, src, dst, mark, code):
                     back = cell_at(class_of, cells, needed, combination, source_atoms[i])
                     leads_back = any_leads_to(c, back, came_by) if is_multipath(back) else device_of(back) == came_by
                     outcome = outcome_of_source(outcome, interface, type_of(back), leads_back)
+                    if outcome & 15 == UNDECIDED:
+                        hop, cell = np.int32(-1), np.int64(CELL_NO_ROUTE)
         verdicts[i], reasons[i], row_cells[i], hops[i] = outcome & 15, outcome >> OUTCOME_SHIFT, cell, hop
 
 
