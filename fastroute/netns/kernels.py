@@ -2,6 +2,7 @@
 
 Every row ends with a verdict, or with PENDING (a class that is not built yet; it is marked in `needed`) or PLAIN (not compiled).
 """
+# mypy: ignore-errors
 
 from __future__ import annotations
 
