@@ -23,15 +23,15 @@ def _rank_ids_one(lpm, addr):
 @njit(cache=True, nogil=True, forceinline=True)
 def _rank_values_one(lpm, addr):
     word, slot = rank_word(lpm.root, lpm.words, addr)
-    return lpm.values[interval_of(word, slot)]
+    return lpm.values[np.uint64(interval_of(word, slot))]
 
 
 @njit(cache=True, nogil=True, forceinline=True)
 def _code_position(lpm, addr):
     """(first word of the record's codes, which of them is this /24's)."""
-    record = np.int64(lpm.root[np.int64(addr) >> 14])
+    record = np.int64(lpm.root[np.uint64(np.int64(addr) >> 14)])
     slot = (np.int64(addr) >> 8) & 63
-    starts = lpm.words[record] & (np.uint64(0xFFFFFFFFFFFFFFFF) >> np.uint64(63 - slot))
+    starts = lpm.words[np.uint64(record)] & (np.uint64(0xFFFFFFFFFFFFFFFF) >> np.uint64(63 - slot))
     return record + 1, popcount_one(starts) - 1
 
 
@@ -43,7 +43,7 @@ def _value_in_line(lpm, line, addr):
 @njit(cache=True, nogil=True, forceinline=True)
 def _record_narrow_one(lpm, addr):
     first, k = _code_position(lpm, addr)
-    code = np.int64(lpm.words[first + (k >> 2)] >> np.uint64(16 * (k & 3))) & 0xFFFF
+    code = np.int64(lpm.words[np.uint64(first + (k >> 2))] >> np.uint64(16 * (k & 3))) & 0xFFFF
     if code >= 0x8000:
         return _value_in_line(lpm, code & 0x7FFF, addr)
     return np.int32(code - 1)
@@ -52,7 +52,7 @@ def _record_narrow_one(lpm, addr):
 @njit(cache=True, nogil=True, forceinline=True)
 def _record_wide_one(lpm, addr):
     first, k = _code_position(lpm, addr)
-    code = np.int64(lpm.words[first + (k >> 1)] >> np.uint64(32 * (k & 1))) & 0xFFFFFFFF
+    code = np.int64(lpm.words[np.uint64(first + (k >> 1))] >> np.uint64(32 * (k & 1))) & 0xFFFFFFFF
     if code >= 0x80000000:
         return _value_in_line(lpm, code & 0x7FFFFFFF, addr)
     return np.int32(code - 1)

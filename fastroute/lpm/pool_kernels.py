@@ -92,18 +92,19 @@ def build_lines(firsts, counts, starts, values, lines, roots):
 
 @njit(cache=True, nogil=True, forceinline=True)
 def leaf_of(pool, table, addr):
-    """The leaf line that holds the address."""
-    root = np.int64(pool.roots[table])
+    """The leaf line that holds the address. Indices are unsigned, or numba would look for negative ones, which count from the end."""
+    root = np.int64(pool.roots[np.uint64(table)])
     line = root >> 3
     for _ in range(root & 7):
-        line = np.int64(pool.lines[line * LINE + 15]) + count_below(pool.lines, line, INNER_ENDS, addr)
+        line = np.int64(pool.lines[np.uint64(line * LINE + 15)]) + count_below(pool.lines, line, INNER_ENDS, addr)
     return line
 
 
 @njit(cache=True, nogil=True, forceinline=True)
 def value_in_leaf(pool, line, addr):
     """The value in that leaf line, -1 where nothing matches."""
-    return np.int32(np.int64(pool.lines[line * LINE + 7 + count_below(pool.lines, line, LEAF_ENDS, addr)]) - 1)
+    at = line * LINE + 7 + count_below(pool.lines, line, LEAF_ENDS, addr)
+    return np.int32(np.int64(pool.lines[np.uint64(at)]) - 1)
 
 
 @njit(cache=True, nogil=True, forceinline=True)

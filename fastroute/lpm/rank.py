@@ -55,9 +55,9 @@ def interval_of(word, slot):
 @njit(cache=True, nogil=True, forceinline=True)
 def rank_word(root, words, key):
     """uint32 key -> (its word, its slot in the word)."""
-    entry = np.int64(root[np.int64(key) >> 16])
+    entry = np.int64(root[np.uint64(np.int64(key) >> 16)])
     slot = (np.int64(key) & 0xFFFF) >> (entry & 31)
-    return words[(entry >> 5) + (slot >> 5)], slot & 31
+    return words[np.uint64((entry >> 5) + (slot >> 5))], slot & 31
 
 
 @njit(cache=True, nogil=True, forceinline=True)
@@ -86,7 +86,7 @@ def line_lanes(lines, codes, line, octet):
 @njit(cache=True, nogil=True, forceinline=True)
 def line_one(lines, codes, line, octet):
     """Code of one octet in one line."""
-    return np.int64(codes[interval_of(lines[line * LINE_WORDS + (octet >> 5)], octet & 31)])
+    return np.int64(codes[np.uint64(interval_of(lines[np.uint64(line * LINE_WORDS + (octet >> 5))], octet & 31))])
 
 
 @njit(cache=True, nogil=True)
