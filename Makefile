@@ -8,13 +8,14 @@ DEMO := demo-output
 TESTS ?= tests
 WORKERS ?= 2
 
-.PHONY: help demo test lint fmt bench check truth clean
+.PHONY: help demo test lint fmt bench truth verify-kernel clean
 
 help:
 	@echo "make demo    a synthetic cluster's flow logs, routed and explained ($(DEMO)/)"
 	@echo "make test    linters, types, import walls and the tests"
 	@echo "make bench   pytest-benchmark: look-ups, paths, Parquet"
 	@echo "make truth   every decidable record of a 300-node account against its truth (minutes)"
+	@echo "make verify-kernel   a million look-ups on 2,000 random nodes against this machine's kernel (needs root)"
 	@echo "make fmt     format the code"
 	@echo "make clean   remove what the targets made"
 
@@ -41,6 +42,9 @@ bench: $(STAMP)
 
 truth: $(STAMP)
 	@$(BIN)/python -m pytest -m slow -s tests/truth
+
+verify-kernel: $(STAMP)
+	@$(BIN)/fastroute verify --nodes 2000 --questions 250
 
 fmt: $(STAMP)
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fastroute.api import Engine as Engine
+    from fastroute.api import Namespace as Namespace
     from fastroute.api import PrefixTable as PrefixTable
     from fastroute.api import Snapshot as Snapshot
     from fastroute.api import load as load
@@ -15,13 +16,14 @@ if TYPE_CHECKING:
 # Public names and where they live: imported on first use, so that `import fastroute` costs nothing.
 _HOMES = {
     "Engine": "fastroute.api",
+    "Namespace": "fastroute.api",
     "PrefixTable": "fastroute.api",
     "Snapshot": "fastroute.api",
     "load": "fastroute.api",
     "route_files": "fastroute.jobs.route",
 }
 
-__all__ = ["Engine", "PrefixTable", "Snapshot", "load", "route_files"]
+__all__ = ["Engine", "Namespace", "PrefixTable", "Snapshot", "load", "route_files"]
 
 
 def __getattr__(name: str) -> object:

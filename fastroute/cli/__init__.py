@@ -22,6 +22,8 @@ VERBS = {
     "inspect": ("inspect", "Say what a snapshot holds, what was not understood, and what does not fit together."),
     "route": ("route", "Route and classify every flow of a log, or of a table of questions."),
     "trace": ("trace", "Walk one flow and print each hop with the rule, table and route that decided it."),
+    "get": ("get", "Answer `ip route get` as a node's kernel would, from its dumps."),
+    "verify": ("verify", "Hold the rule walk against this machine's kernel on random nodes."),
     "whois": ("whois", "Say who an address, pod, node or interface is."),
 }
 

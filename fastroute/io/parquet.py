@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 
 from fastroute.addr import text_buffers
 from fastroute.datapath.paths import LegTable
+from fastroute.errors import OutputError
 
 COMPRESSION = "snappy"
 DICTIONARY_BYTES = 1 << 26
@@ -91,6 +93,24 @@ def write_legs(path: Path, table: LegTable) -> None:
         arrays.append(array if is_number else pa.DictionaryArray.from_arrays(array, texts))
         fields.append(pa.field(name, arrays[-1].type))
     pq.write_table(pa.Table.from_arrays(arrays, schema=pa.schema(fields)), path, compression="zstd")
+
+
+def write_table(table: pa.Table, path: str | os.PathLike[str]) -> None:
+    """Write one table as a Parquet file, which appears whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        The folder is not there, not writable, or full.
+    """
+    target = Path(path)
+    unfinished = target.with_name(f".{target.name}.unfinished")
+    try:
+        pq.write_table(table, unfinished, compression=COMPRESSION)
+        unfinished.replace(target)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise OutputError(f"{target}: cannot be written: {error.strerror or error}") from error
 
 
 def text_array(texts: Sequence[str]) -> pa.Array:
