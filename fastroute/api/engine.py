@@ -17,7 +17,7 @@ from fastroute.datapath import Compiled, Explainer, Explanation
 from fastroute.errors import EndpointError, InputError
 from fastroute.flows import NameIndex, Router, choose_columns, find_fields, output_fields
 from fastroute.flows.columns import PROTOCOL_NUMBERS
-from fastroute.flows.encode import DICTIONARY
+from fastroute.flows.outputs import DICTIONARY
 
 DEFAULT_SRC_PORT = 40_000
 """An ephemeral port, for pairs."""

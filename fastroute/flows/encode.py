@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
@@ -10,73 +11,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fastroute.datapath import Answers, Compiled, Names
-from fastroute.errors import InputError
 from fastroute.flows.kernels import encode, mark, take_texts, validity
-from fastroute.vocab import ENUM_COLUMNS, OUTPUT_COLUMNS, Kind
+from fastroute.flows.outputs import SOURCES, Source, output_fields
 
 I32 = NDArray[np.int32]
-
-DICTIONARY = pa.dictionary(pa.int32(), pa.string())
-_TYPES = {"name": DICTIONARY, "enum": DICTIONARY, "int32": pa.int32(), "int64": pa.int64()}
-_FORMS = {column.name: column.form for column in OUTPUT_COLUMNS}
-
-# Columns of an end -> columns of rows and keys of names.
-_END_KEYS = {
-    "k8s_namespace": "namespace",
-    "k8s_pod": "pod",
-    "k8s_owner_kind": "owner_kind",
-    "k8s_owner": "owner",
-    "node": "node",
-    "eni": "eni",
-    "subnet_id": "subnet",
-    "az_id": "az",
-    "vpc_id": "vpc",
-    "k8s_service": "service",
-}
-# Columns of a path -> keys of names.
-_PATH_KEYS = {"out_eni": "eni", "in_eni": "eni", "table": "table", "wire_src": "addr", "wire_dst": "addr"}
-_NOT_COMPUTED = frozenset({"dst_endpoint"})
-"""Null until the translation of Service addresses is modelled."""
 
 EXCLUDED_END = -2
 """Row of an end without any columns; -1 is an end of kind UNKNOWN."""
 _END_SHIFT = 2
 _CODE_SHIFT = 1
-
-
-def choose_columns(columns: Sequence[str] | None) -> tuple[str, ...]:
-    """Names of output columns in their order: the default ones, `all`, or the given ones.
-
-    Raises
-    ------
-    InputError
-        No such column; names the nearest.
-    """
-    import difflib
-
-    if columns is None:
-        return tuple(column.name for column in OUTPUT_COLUMNS if column.is_default)
-    if list(columns) == ["all"]:
-        return tuple(_FORMS)
-    for name in columns:
-        if name not in _FORMS:
-            close = difflib.get_close_matches(name, _FORMS, 3)
-            hint = f"did you mean {', '.join(close)}?" if close else f"the columns are {', '.join(_FORMS)}"
-            raise InputError(f"no output column {name!r}; {hint}")
-    return tuple(name for name in _FORMS if name in set(columns))
-
-
-def output_fields(columns: Sequence[str]) -> list[pa.Field]:
-    """The Arrow fields of output columns."""
-    return [pa.field(name, _TYPES[_FORMS[name]]) for name in columns]
-
-
-def enum_names(name: str) -> Names:
-    """The member names of an enum column, at their values."""
-    encoded = [member.name.encode() for member in ENUM_COLUMNS[name]]
-    offsets = np.zeros(len(encoded) + 1, np.int32)
-    np.cumsum([len(text) for text in encoded], out=offsets[1:])
-    return Names(np.frombuffer(b"".join(encoded), np.uint8), offsets)
 
 
 class Encoder:
@@ -86,27 +29,26 @@ class Encoder:
         self.compiled = compiled
         self.columns = tuple(columns)
         self.fields = output_fields(self.columns)
-        self._enum_names = {name: enum_names(name) for name in ENUM_COLUMNS}
+        members = {source.members for source in SOURCES.values()} - {None}
+        self._member_names = {kind: member_names(kind) for kind in members if kind is not None}
 
     def encode(self, answers: Answers) -> list[pa.Array]:
         """Make the chosen columns, in their order."""
         ends = {side: EndEncoder(self.compiled, rows) for side, rows in (("src", answers.src_row), ("dst", answers.dst_row))}
-        return [self._column(name, answers, ends) for name in self.columns]
+        return [self._column(SOURCES[name], answers, ends) for name in self.columns]
 
-    def _column(self, name: str, answers: Answers, ends: dict[str, EndEncoder]) -> pa.Array:
-        side, _, rest = name.partition("_")
-        if name in _NOT_COMPUTED:
-            return dictionary_array(np.full(len(answers.src_row), -1, np.int8), self._enum_names["opener"])
-        if name in ("src_kind", "dst_kind"):
-            return ends[side].kind(self._enum_names[name])
-        if side in ends and rest in _END_KEYS:
-            return ends[side].name(_END_KEYS[rest])
-        values = getattr(answers, name)
-        if name in _PATH_KEYS:
-            return dictionary_array(values, self.compiled.names[_PATH_KEYS[name]])
-        if name in self._enum_names:
-            return dictionary_array(values, self._enum_names[name])
-        return number_array(values, _TYPES[_FORMS[name]])
+    def _column(self, source: Source, answers: Answers, ends: dict[str, EndEncoder]) -> pa.Array:
+        if source.members is not None:
+            names = self._member_names[source.members]
+        elif source.names:
+            names = self.compiled.names[source.names]
+        else:
+            values = getattr(answers, source.column)
+            return number_array(values, pa.int64() if values.dtype == np.int64 else pa.int32())
+        if source.side:
+            return ends[source.side].column(source, names)
+        values = getattr(answers, source.column) if source.column else np.full(len(answers.src_row), -1, np.int8)
+        return dictionary_array(values, names)
 
 
 class EndEncoder:
@@ -122,26 +64,26 @@ class EndEncoder:
         self.slots = slots[slots >= _END_SHIFT]
         self.has_unknown = bool(marks[_END_SHIFT - 1])
 
-    def name(self, key: str) -> pa.Array:
-        """A name column of the rows."""
-        codes = getattr(self.compiled.rows, key)[self.slots - _END_SHIFT]
-        return self._array(codes, -1, self.compiled.names[key])
-
-    def kind(self, names: Names) -> pa.Array:
-        """The kind; UNKNOWN for an end without a row."""
-        return self._array(self.compiled.rows.kind[self.slots - _END_SHIFT].astype(np.int32), int(Kind.UNKNOWN), names)
-
-    def _array(self, codes: I32, unknown: int, names: Names) -> pa.Array:
-        """codes of the used rows, code of an end without a row -> the column of all records."""
-        used = codes[codes >= 0]
-        if self.has_unknown and unknown >= 0:
-            used = np.append(used, np.int32(unknown))
+    def column(self, source: Source, names: Names) -> pa.Array:
+        """A column of the rows; an end without a row has the source's `unknown`."""
+        codes = getattr(self.compiled.rows, source.column)[self.slots - _END_SHIFT].astype(np.int32)
+        has_unknown = self.has_unknown and source.unknown >= 0
+        used = np.append(codes[codes >= 0], np.full(int(has_unknown), source.unknown, np.int32))
         chosen, index_of = compacted(used, 0, len(names.offsets) - 1)
         table = np.full(self.num_slots, -1, np.int32)
-        named = codes >= 0
-        table[self.slots[named]] = index_of[codes[named]]
-        table[_END_SHIFT - 1] = index_of[unknown] if unknown >= 0 else -1
+        present = codes >= 0
+        table[self.slots[present]] = index_of[codes[present]]
+        if has_unknown:
+            table[_END_SHIFT - 1] = index_of[source.unknown]
         return indexed_array(self.rows, _END_SHIFT, table, take_names(names, chosen))
+
+
+def member_names(kind: type[IntEnum]) -> Names:
+    """The names of an enum's members, at their values."""
+    encoded = [member.name.encode() for member in kind]
+    offsets = np.zeros(len(encoded) + 1, np.int32)
+    np.cumsum([len(text) for text in encoded], out=offsets[1:])
+    return Names(np.frombuffer(b"".join(encoded), np.uint8), offsets)
 
 
 def compacted(codes: NDArray[Any], shift: int, num_codes: int) -> tuple[NDArray[np.int64], I32]:

@@ -85,7 +85,7 @@ def route_files(
     started_at = datetime.now(UTC)
     chosen = choose_columns(columns)
     folder = Path(out)
-    found = discover(_listed(paths))
+    found = discover(listed(paths))
     _check_apart(found, folder)
     engine = snapshot.compile() if isinstance(snapshot, Snapshot) else snapshot
     routing = _Routing(engine.router(chosen), list(_opened(found.files, chosen, simulated)), progress)
@@ -120,7 +120,8 @@ def route_files(
     return manifest
 
 
-def _listed(paths: Paths) -> list[str | os.PathLike[str]]:
+def listed(paths: Paths) -> list[str | os.PathLike[str]]:
+    """One path or several, as a list."""
     return [paths] if isinstance(paths, str | os.PathLike) else list(paths)
 
 
