@@ -122,8 +122,10 @@ def pool6_lookup(pool: Pool6, tables: ArrayLike, addrs: ArrayLike, out: NDArray[
 
 
 def _table_rows(tables: ArrayLike, num_tables: int) -> NDArray[np.int32]:
-    array = np.asarray(tables)
-    if array.size and (int(array.min()) < 0 or int(array.max()) >= num_tables):
-        bad = int(np.flatnonzero((array < 0) | (array >= num_tables))[0])
-        raise AddressError(f"tables[{bad}]: {array[bad]} is not one of the pool's {num_tables} tables")
-    return frozen(array, np.int32)
+    given = np.asarray(tables)
+    # one pass: as unsigned, negative numbers are large ones
+    unsigned = np.ascontiguousarray(given).view(f"u{given.dtype.itemsize}") if given.dtype.kind in "iu" else given
+    if given.size and int(unsigned.max()) >= num_tables:
+        bad = int(np.flatnonzero((given < 0) | (given >= num_tables))[0])
+        raise AddressError(f"tables[{bad}]: {given[bad]} is not one of the pool's {num_tables} tables")
+    return frozen(given, np.int32)
