@@ -32,6 +32,21 @@ from fastroute.topology import (
 )
 
 REGION = "us-east-1"
+NOWHERE = (
+    *(
+        "8.8.8.8",
+        "169.254.169.254",
+        "169.254.169.253",
+        "169.254.20.10",
+        "127.0.0.1",
+        "10.200.0.1",
+        "224.0.0.1",
+        "255.255.255.255",
+        "0.0.0.0",
+    ),
+    *("2001:4860:4860::8888", "fd00:ec2::254", "fd00:ec2::23", "fe80::1", "::1", "::", "fd12:3456:789a::a", "ff02::1", "64:ff9b::808:808"),
+)
+"""Addresses that no snapshot holds."""
 WEB = (Container("web", (Port(8080), Port(53, "UDP"))),)
 
 
@@ -223,14 +238,16 @@ def everything(env: dict[str, str] | None = None) -> Topology:
     return b.t
 
 
-def interesting_addresses(topology: Topology) -> list[str]:
+def interesting_addresses(topology: Topology, family: int = 4) -> list[str]:
     """Every address that something holds, the edges of every range, and some that nobody holds."""
-    found = {held.addr for eni in topology.enis.values() for held in eni.addresses}
-    found |= {held.public_addr for eni in topology.enis.values() for held in eni.addresses if held.public_addr}
+    enis, vpcs, subnets = topology.enis.values(), topology.vpcs.values(), topology.subnets.values()
+    found = {held.addr for eni in enis for held in eni.addresses} | {addr for eni in enis for addr in eni.addresses6}
+    found |= {held.public_addr for eni in enis for held in eni.addresses if held.public_addr}
     found |= {addr for pod in topology.pods.values() for addr in pod.addrs}
+    found |= {addr for node in topology.nodes.values() for addr in node.addrs}
     found |= {addr for service in topology.services.values() for addr in service.cluster_addrs}
-    ranges = [prefix for eni in topology.enis.values() for prefix in eni.prefixes]
-    ranges += [s.cidr for s in topology.subnets.values()] + [c for v in topology.vpcs.values() for c in v.cidrs]
+    ranges = [prefix for eni in enis for prefix in (*eni.prefixes, *eni.prefixes6)]
+    ranges += [cidr for each in subnets for cidr in (each.cidr, *each.cidrs6) if cidr] + [c for v in vpcs for c in (*v.cidrs, *v.cidrs6)]
     ranges += [r.destination for t in topology.route_tables.values() for r in t.routes if not r.destination.startswith("pl-")]
     ranges += [p for lst in topology.prefix_lists.values() for p in lst.prefixes or ()]
     for prefix in ranges:
@@ -238,15 +255,5 @@ def interesting_addresses(topology: Topology) -> list[str]:
         for i in {0, 1, 2, 3, network.num_addresses // 2, network.num_addresses - 1}:
             if i < network.num_addresses:
                 found.add(str(network[i]))
-    found |= {
-        "8.8.8.8",
-        "169.254.169.254",
-        "169.254.169.253",
-        "169.254.20.10",
-        "127.0.0.1",
-        "10.200.0.1",
-        "224.0.0.1",
-        "255.255.255.255",
-        "0.0.0.0",
-    }
-    return sorted(found)
+    found |= set(NOWHERE)
+    return sorted(addr for addr in found if (":" in addr) == (family == 6))
