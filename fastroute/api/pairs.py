@@ -14,7 +14,7 @@ from fastroute.datapath import Compiled
 from fastroute.flows import NameIndex, Router
 from fastroute.flows.columns import TextColumn
 from fastroute.flows.ends import locate_end
-from fastroute.flows.kernels import NOT_RECORDED, repeat_ends, tile_ends
+from fastroute.flows.kernels import NOT_RECORDED, EndSets, pair_ends
 from fastroute.flows.questions import NamedEnds, resolve_ends
 from fastroute.io.parquet import text_array
 
@@ -50,11 +50,10 @@ class Pairs:
         )
         spaces = np.unique(np.concatenate((src.spaces, dst.spaces)))
         self._spaces = spaces[spaces != NOT_RECORDED]
-        self._src_rows, self._dst_rows = self._rows(compiled, src), self._rows(compiled, dst)
-        self._src_slots, self._dst_slots = self._slots(src), self._slots(dst)
+        self._ends = EndSets(self._rows(compiled, src), self._rows(compiled, dst), self._slots(src), self._slots(dst))
 
     def __len__(self) -> int:
-        return len(self._src_slots) * len(self._dst_slots)
+        return len(self._ends.src_slots) * len(self._ends.dst_slots)
 
     def batches(self, rows: int) -> Iterator[Batch]:
         """All pairs, `rows` at a time."""
@@ -65,13 +64,7 @@ class Pairs:
         """The columns src and dst, and the output columns, of a batch."""
         n = batch.num_rows
         src, dst, src_row, dst_row = (np.empty(n, np.int32) for _ in range(4))
-        repeat_ends(batch.first, len(self._dst_slots), src)
-        tile_ends(batch.first, len(self._dst_slots), dst)
-        slots = self._src_slots[src]
-        slots = np.where(slots >= 0, slots, self._dst_slots[dst])
-        # A pair that tells no space looks in the last slot, which has no rows.
-        src_row[...] = self._src_rows[slots, src]
-        dst_row[...] = self._dst_rows[slots, dst]
+        pair_ends(self._ends, batch.first, src, dst, src_row, dst_row)
         protocol, src_port, dst_port = (np.full(n, value, np.int32) for value in self.spoken)
         answers = router.walk_simulated(src_row, dst_row, protocol, src_port, dst_port)
         ends = [pa.DictionaryArray.from_arrays(_indices(codes), texts) for codes, texts in zip((src, dst), self.texts, strict=True)]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 NO_SPACE = -1
 """A record names an address space that the snapshot does not hold."""
@@ -204,23 +207,32 @@ def insert_groups(groups, num_groups, slots):
 # --- pairs ------------------------------------------------------------------------------------------------------------------------
 
 
-@njit(cache=True, nogil=True)
-def repeat_ends(first, num_inner, out):
-    """out[i] = (first + i) // num_inner: the outer end of pair first + i."""
-    outer, inner = first // num_inner, first % num_inner
-    for i in range(out.shape[0]):
-        out[i] = outer
-        inner += 1
-        if inner == num_inner:
-            outer, inner = outer + 1, 0
+class EndSets(NamedTuple):
+    """Two sets of ends, located in every address space that one of them tells: a slot each, and a last one in which nothing is."""
+
+    src_rows: NDArray[np.int32]  # (num_slots, num_sources)
+    dst_rows: NDArray[np.int32]  # (num_slots, num_destinations)
+    src_slots: NDArray[np.int32]  # (num_sources,) slot of the space that the source tells, -1 for none
+    dst_slots: NDArray[np.int32]  # (num_destinations,)
 
 
 @njit(cache=True, nogil=True)
-def tile_ends(first, num_inner, out):
-    """out[i] = (first + i) % num_inner: the inner end of pair first + i."""
-    inner = first % num_inner
-    for i in range(out.shape[0]):
-        out[i] = inner
-        inner += 1
-        if inner == num_inner:
-            inner = 0
+def pair_ends(ends, first, src, dst, src_row, dst_row):
+    """Pairs first, first + 1, ..., the sources outermost: positions and rows of their ends, (n,) each.
+
+    A pair is in its source's address space, else in its destination's.
+    """
+    num_destinations = ends.dst_slots.shape[0]
+    nowhere = ends.src_rows.shape[0] - 1
+    s, d = first // num_destinations, first % num_destinations
+    for i in range(src.shape[0]):
+        slot = ends.src_slots[s]
+        if slot < 0:
+            slot = ends.dst_slots[d]
+        if slot < 0:
+            slot = nowhere
+        src[i], dst[i] = s, d
+        src_row[i], dst_row[i] = ends.src_rows[slot, s], ends.dst_rows[slot, d]
+        d += 1
+        if d == num_destinations:
+            s, d = s + 1, 0

@@ -120,9 +120,14 @@ def test_groups_number_distinct_keys_whatever_the_size_of_the_slots(plain: bool,
 
 
 @pytest.mark.parametrize("plain", PLAIN)
-@pytest.mark.parametrize(("first", "num_inner", "n"), [(0, 3, 10), (4, 3, 7), (5, 1, 4), (2**40, 1000, 3), (0, 7, 0)])
-def test_pairs(plain: bool, first: int, num_inner: int, n: int) -> None:
-    outer, inner = np.empty(n, np.int64), np.empty(n, np.int32)
-    form_of(kernels.repeat_ends, plain)(first, num_inner, outer)
-    form_of(kernels.tile_ends, plain)(first, num_inner, inner)
-    assert [(a, b) for a, b in zip(outer.tolist(), inner.tolist(), strict=True)] == [divmod(first + i, num_inner) for i in range(n)]
+@pytest.mark.parametrize(("first", "n"), [(0, 12), (5, 7), (11, 1), (3, 0)])
+def test_pair_ends(plain: bool, first: int, n: int) -> None:
+    """Four sources, three destinations, two spaces: a pair is in its source's space, else its destination's, else nowhere."""
+    src_slots, dst_slots = np.array([0, 1, -1, 0], np.int32), np.array([1, -1, 0], np.int32)
+    src_rows, dst_rows = np.arange(12, dtype=np.int32).reshape(3, 4), 100 + np.arange(9, dtype=np.int32).reshape(3, 3)
+    src, dst, src_row, dst_row = (np.empty(n, np.int32) for _ in range(4))
+    form_of(kernels.pair_ends, plain)(kernels.EndSets(src_rows, dst_rows, src_slots, dst_slots), first, src, dst, src_row, dst_row)
+    for i in range(n):
+        s, d = divmod(first + i, 3)
+        slot = next((slot for slot in (src_slots[s], dst_slots[d]) if slot >= 0), 2)
+        assert (src[i], dst[i], src_row[i], dst_row[i]) == (s, d, src_rows[slot, s], dst_rows[slot, d])
