@@ -119,7 +119,7 @@ def expected(topology: Topology, e: Explanation) -> dict[str, object]:
         out[f"{side}_owner"] = end.pod.owner if end.pod else None
         out[f"{side}_node"] = end.node.name if end.node else None
         out[f"{side}_eni"] = end.eni.id if end.eni else None
-        out[f"{side}_subnet"] = end.subnet.id if end.subnet else None
+        out[f"{side}_subnet"] = (end.eni.subnet_id or None) if end.eni else end.subnet.id if end.subnet else None
         out[f"{side}_az"] = (end.subnet.az_id or None) if end.subnet else None
         out[f"{side}_vpc"] = None if is_service else (end.eni.vpc_id if end.eni else end.vpc_id)
         out[f"{side}_service"] = end.service.name if end.service else None

@@ -1,7 +1,7 @@
 """What the VPC CNI plugin programs on a node: settings, table numbers, rules, routes, marks and SNAT."""
 
 from fastroute.cni.derive import derive_namespace
-from fastroute.cni.node import NodePlan, PodAttachment, Unmodelled, plan_node, snat_exempt_cidrs
+from fastroute.cni.node import NodePlan, PodAttachment, Unmodelled, plan_node, snat_exempt_cidrs, vpc_of_pod
 from fastroute.cni.settings import CniSettings, read_settings
 
 __all__ = [
@@ -13,4 +13,5 @@ __all__ = [
     "plan_node",
     "read_settings",
     "snat_exempt_cidrs",
+    "vpc_of_pod",
 ]

@@ -10,6 +10,7 @@ from fastroute.cni.naming import table_of_eni, veth_name
 from fastroute.cni.settings import CniSettings
 from fastroute.netns.model import TABLE_MAIN
 from fastroute.topology import Eni, Node, Pod, TopologyIndex, Vpc
+from fastroute.topology.endpoints import vpc_of_address
 
 # Source: amazon-vpc-cni-k8s v1.23.1 pkg/awsutils/awsutils.go (eniNoManageTagKey, eniNodeTagKey)
 TAG_NO_MANAGE = "node.k8s.amazonaws.com/no_manage"
@@ -123,6 +124,21 @@ def _attachments(
             eni = index.eni_holding(primary.vpc_id, addr)
             held = eni if eni is not None and eni.id in own else None
             yield PodAttachment(pod, addr, held, veth_name(pod.namespace, pod.name, settings.veth_prefix, i))
+
+
+def vpc_of_pod(index: TopologyIndex, node: Node | None, addr: str) -> str | None:
+    """The VPC in whose address space a pod's address is meant: that of its node's interfaces.
+
+    Where none is known, the only VPC of the snapshot, or the only one whose blocks hold the address; None if there is no such VPC. A
+    snapshot without any VPC has one nameless space, "".
+    """
+    vpcs = index.topology.vpcs
+    if not vpcs:
+        return ""
+    enis = index.enis_of_node(node) if node is not None else []
+    if enis:
+        return enis[0].vpc_id if enis[0].vpc_id in vpcs else None
+    return next(iter(vpcs)) if len(vpcs) == 1 else vpc_of_address(index, addr)
 
 
 def snat_exempt_cidrs(vpc: Vpc, settings: CniSettings) -> tuple[str, ...]:

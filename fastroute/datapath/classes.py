@@ -13,18 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastroute.datapath.rows import Prefix
+from fastroute.datapath.ownership import Prefix, covers
 
 ROOTS: tuple[Prefix, Prefix] = ((4, 0, 0), (6, 0, 0))
-_BITS = {4: 32, 6: 128}
-
-
-def covers(outer: Prefix, inner: Prefix) -> bool:
-    """Whether `outer` holds all of `inner`."""
-    if outer[0] != inner[0] or outer[2] > inner[2]:
-        return False
-    shift = _BITS[outer[0]] - outer[2]
-    return outer[1] >> shift == inner[1] >> shift
 
 
 def nearest_enclosing(prefixes: Iterable[tuple[Prefix, bool]]) -> Iterator[tuple[Prefix, Prefix | None]]:

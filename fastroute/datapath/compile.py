@@ -15,9 +15,10 @@ from fastroute.cni import NodePlan, read_settings
 from fastroute.cni.naming import device_name, subnet_gateway
 from fastroute.datapath.classes import DestinationClasses, nearest_enclosing
 from fastroute.datapath.hops import Hop
+from fastroute.datapath.ownership import Ownership, Prefix, Row
 from fastroute.datapath.ports import node_port_keys
 from fastroute.datapath.profiles import NodeProfiles
-from fastroute.datapath.rows import Ownership, Prefix, Row, build_ownership
+from fastroute.datapath.rows import build_ownership
 from fastroute.datapath.state import (
     DESTINATION_LEG_BITS,
     NUM_DESTINATION_LEGS,

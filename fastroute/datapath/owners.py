@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from ipaddress import ip_address, ip_network
 
-from fastroute.cni import CniSettings, NodePlan, Unmodelled, plan_node
+from fastroute.cni import CniSettings, NodePlan, Unmodelled, plan_node, vpc_of_pod
 from fastroute.topology import Eni, EniRole, Node, PeeringEnd, Pod, Service, Subnet, TargetKind, TopologyIndex
 from fastroute.vocab import Attribution, Kind
 from fastroute.vpc import Address, attached_vpcs, effective_routes
@@ -79,37 +79,40 @@ class OwnerFinder:
 
     def find(self, vpc_id: str, addr: Address) -> End:
         """Say what an address is in the address space of a VPC."""
-        for question in (self._pod, self._interface, self._service, self._subnet, self._public, self._neighbour, self._special):
+        for question in (
+            self._pod,
+            self._interface,
+            self._service,
+            self._subnet,
+            self._reserved,
+            self._public,
+            self._neighbour,
+            self._special,
+        ):
             end = question(vpc_id, addr)
             if end is not None:
                 return end
         return End(addr, Kind.INTERNET)
 
     def _pod(self, vpc_id: str, addr: Address) -> End | None:
-        for pod in self._pod_of_addr.get(str(addr), []):
-            node = self.topology.nodes.get(pod.node or "")
-            plan = self.plan(node) if node is not None else Unmodelled.NO_INSTANCE
-            if pod.branch_eni is not None:
-                plan = Unmodelled.BRANCH_PODS
-            eni = self.index.eni_holding(vpc_id, str(addr))
-            if isinstance(plan, NodePlan):
-                if plan.vpc.id != vpc_id:
-                    continue
-                eni = next((a.eni for a in plan.pods if a.pod is pod and a.addr == str(addr)), None)
-            elif len(self.topology.vpcs) > 1 and not self._in_vpc(vpc_id, addr):
-                continue
-            return End(
-                addr,
-                Kind.POD,
-                Attribution.EXACT if eni is not None else Attribution.INFERRED,
-                vpc_id,
-                pod,
-                node,
-                eni,
-                self.topology.subnets.get(eni.subnet_id) if eni is not None else None,
-                unmodelled=plan if isinstance(plan, Unmodelled) else None,
-            )
-        return None
+        """The first pod with the address whose node's interface holds it, else the first with the address."""
+        pods = self._pod_of_addr.get(str(addr), [])
+        found = [end for pod in pods if (end := self._end_of_pod(pod, vpc_id, addr)) is not None]
+        return next((end for end in found if end.eni is not None), found[0] if found else None)
+
+    def _end_of_pod(self, pod: Pod, vpc_id: str, addr: Address) -> End | None:
+        node = self.topology.nodes.get(pod.node or "")
+        if vpc_of_pod(self.index, node, str(addr)) != vpc_id:
+            return None
+        plan = self.plan(node) if node is not None else Unmodelled.NO_INSTANCE
+        eni = self.index.eni_holding(vpc_id, str(addr))
+        unmodelled = Unmodelled.BRANCH_PODS if pod.branch_eni is not None else plan if isinstance(plan, Unmodelled) else None
+        if unmodelled is None and isinstance(plan, NodePlan):
+            eni = eni if eni in (plan.primary, *plan.managed) else None
+            unmodelled = Unmodelled.IPV6 if addr.version == 6 else None
+        attribution = Attribution.EXACT if eni is not None else Attribution.INFERRED
+        subnet = self.topology.subnets.get(eni.subnet_id) if eni is not None else None
+        return End(addr, Kind.POD, attribution, vpc_id, pod, node, eni, subnet, unmodelled=unmodelled)
 
     def _interface(self, vpc_id: str, addr: Address) -> End | None:
         eni = self.index.eni_holding(vpc_id, str(addr))
@@ -132,9 +135,7 @@ class OwnerFinder:
 
     def _node_without_interface(self, vpc_id: str, addr: Address) -> End | None:
         for node in self.topology.nodes.values():
-            if str(addr) in node.addrs and not self.index.enis_of_node(node):
-                if len(self.topology.vpcs) > 1 and not self._in_vpc(vpc_id, addr):
-                    continue
+            if str(addr) in node.addrs and not self.index.enis_of_node(node) and vpc_of_pod(self.index, node, str(addr)) == vpc_id:
                 return End(addr, Kind.NODE, Attribution.INFERRED, vpc_id, node=node, unmodelled=self.plan(node))  # type: ignore[arg-type]
         return None
 
@@ -147,17 +148,16 @@ class OwnerFinder:
         return vpc is not None and _within(addr, vpc.cidrs if addr.version == 4 else vpc.cidrs6)
 
     def _subnet(self, vpc_id: str, addr: Address) -> End | None:
-        if not self._in_vpc(vpc_id, addr):
-            return None
-        vpc = self.topology.vpcs[vpc_id]
-        if addr.version == 4 and any(ip_network(cidr).network_address + 2 == addr for cidr in vpc.cidrs):
+        vpc = self.topology.vpcs.get(vpc_id)
+        if vpc is not None and addr.version == 4 and any(ip_network(cidr).network_address + 2 == addr for cidr in vpc.cidrs):
             return End(addr, Kind.AWS_SERVICE, vpc_id=vpc_id, is_resolver=True)
         held = [
             subnet
             for subnet in self.topology.subnets.values()
             if subnet.vpc_id == vpc_id and _within(addr, tuple(cidr for cidr in (subnet.cidr, *subnet.cidrs6) if cidr))
         ]
-        return End(addr, Kind.SUBNET, vpc_id=vpc_id, subnet=held[0] if held else None)
+        is_inside = held or self._in_vpc(vpc_id, addr)
+        return End(addr, Kind.SUBNET, vpc_id=vpc_id, subnet=held[0] if held else None) if is_inside else None
 
     def _public(self, vpc_id: str, addr: Address) -> End | None:
         eni = self.index.eni_of_public_address.get(str(addr))
@@ -225,11 +225,12 @@ class OwnerFinder:
                 for list_id in lists & topology.prefix_lists.keys():
                     yield from ((length, 3, Kind.AWS_SERVICE, "") for length in lengths(topology.prefix_lists[list_id].prefixes or ()))
 
-    def _special(self, vpc_id: str, addr: Address) -> End | None:
+    def _reserved(self, vpc_id: str, addr: Address) -> End | None:
         if _within(addr, LOOPBACK):
             return End(addr, Kind.UNKNOWN, is_loopback=True)
-        if _within(addr, LINK_LOCAL):
-            return End(addr, Kind.LINK_LOCAL)
+        return End(addr, Kind.LINK_LOCAL) if _within(addr, LINK_LOCAL) else None
+
+    def _special(self, vpc_id: str, addr: Address) -> End | None:
         if _within(addr, NOT_GLOBAL) or (addr.version == 6 and not _within(addr, ("2000::/3",))):
             return End(addr, Kind.UNKNOWN, Attribution.UNKNOWN)
         return None

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastroute.cni import NodePlan, snat_exempt_cidrs
 from fastroute.datapath.classes import ROOTS, DestinationClasses
-from fastroute.datapath.rows import Prefix, network_prefix
+from fastroute.datapath.ownership import Prefix, network_prefix
 from fastroute.datapath.state import FibExit, RangeFlag
 from fastroute.topology import Eni, Topology
 

@@ -5,84 +5,26 @@ A space is the address space of one VPC. MODEL.md section 1 is the order of prec
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from ipaddress import ip_address, ip_network
+from collections.abc import Iterator, Mapping
+from ipaddress import ip_network
 
-from fastroute.cni import CniSettings, NodePlan, PodAttachment, Unmodelled, plan_node
-from fastroute.cni.naming import RULE_FROM_ENI, RULE_FROM_POD, RULE_MAIN, table_of_eni
-from fastroute.datapath.ports import PortSets
+from fastroute.cni import CniSettings, plan_node
+from fastroute.datapath.node_rows import claim_nodes, claim_nodes_without_interfaces, claim_pods
+from fastroute.datapath.ownership import (
+    Ownership,
+    Prefix,
+    Row,
+    bare_row,
+    claim_public,
+    covers,
+    host_prefix,
+    network_prefix,
+    public_flag,
+)
 from fastroute.datapath.state import Reason, RowFlag, Source
-from fastroute.netns.model import TABLE_MAIN, table_text
-from fastroute.topology import Eni, EniRole, Node, PeeringEnd, Pod, TargetKind, Topology, TopologyIndex, Vpc, VpcRoute
+from fastroute.topology import Eni, PeeringEnd, TargetKind, Topology, TopologyIndex, Vpc, VpcRoute
 from fastroute.vocab import Attribution, Kind
 from fastroute.vpc import attached_vpcs, effective_routes
-
-Prefix = tuple[int, int, int]
-"""(family, first address, length)."""
-
-
-@dataclass(slots=True)
-class Row:
-    """One owner of addresses; see `state.Rows` for the meaning of the columns. Names are texts here."""
-
-    kind: Kind
-    source: Source = Source.OUTSIDE
-    attribution: Attribution = Attribution.EXACT
-    reason: Reason = Reason.NONE
-    flags: int = 0
-    namespace: str | None = None
-    pod: str | None = None
-    owner_kind: str | None = None
-    owner: str | None = None
-    node: str | None = None
-    eni: str | None = None
-    subnet: str | None = None
-    az: str | None = None
-    vpc: str | None = None
-    service: str | None = None
-    space: int = -1
-    link_space: int = -1
-    profile_eni: str | None = None
-    """Interface whose table the source uses (with its own rule); the node's primary stands for main."""
-    rule: int = -1
-    table: str | None = None
-    ports: int = -1
-    host_pods: tuple[HostPod, ...] = ()
-    veth: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class HostPod:
-    """A host-network pod of a node and the ports that it declares."""
-
-    pod: Pod
-    keys: tuple[int, ...]
-
-
-@dataclass
-class Ownership:
-    """Rows by space and prefix; earlier claims of one prefix stand."""
-
-    spaces: dict[str, int]
-    prefixes: list[dict[Prefix, Row]]
-    plans: dict[str, NodePlan | Unmodelled]
-    port_sets: PortSets = field(default_factory=PortSets)
-
-    def claim(self, space: int, prefix: Prefix, row: Row) -> None:
-        self.prefixes[space].setdefault(prefix, row)
-
-
-def host_prefix(addr: str) -> Prefix:
-    """Text address -> its host prefix."""
-    parsed = ip_address(addr)
-    return parsed.version, int(parsed), parsed.max_prefixlen
-
-
-def network_prefix(cidr: str) -> Prefix:
-    """Text prefix -> (family, first address, length)."""
-    network = ip_network(cidr)
-    return network.version, int(network.network_address), network.prefixlen
 
 
 def build_ownership(index: TopologyIndex, settings: CniSettings) -> Ownership:
@@ -90,252 +32,17 @@ def build_ownership(index: TopologyIndex, settings: CniSettings) -> Ownership:
     topology = index.topology
     spaces = {vpc_id: i for i, vpc_id in enumerate(topology.vpcs)} or {"": 0}
     plans = {node.name: plan_node(index, node, settings) for node in topology.nodes.values()}
-    owners = Ownership(spaces, [{} for _ in spaces], plans)
-    for node in topology.nodes.values():
-        _claim_node(owners, index, node, settings)
-    _claim_pods_without_node(owners, index)
+    owners = Ownership(spaces, [{} for _ in spaces], plans, [_blocks_of(topology, vpc_id) for vpc_id in spaces])
+    claim_pods(owners, index)
+    claim_nodes(owners, index)
     for eni in topology.enis.values():
         _claim_eni(owners, index, eni)
-    _claim_services(owners, topology)
+    claim_nodes_without_interfaces(owners, index)
+    _claim_services(owners, index)
     for vpc in topology.vpcs.values():
         _claim_vpc(owners, index, vpc)
     _claim_special(owners)
     return owners
-
-
-# --- nodes and pods ---------------------------------------------------------------------------------------------------------------
-
-
-def _at(row: Row, index: TopologyIndex, eni: Eni | None) -> Row:
-    """Give a row the identity that comes with an interface, if there is one."""
-    if eni is not None:
-        subnet = index.topology.subnets.get(eni.subnet_id)
-        row.eni, row.subnet, row.vpc = eni.id, eni.subnet_id or None, eni.vpc_id or None
-        row.az = (subnet.az_id if subnet is not None else "") or None
-    return row
-
-
-def _named(row: Row, pod: Pod) -> Row:
-    """Give a row the identity of a pod."""
-    row.namespace, row.pod, row.owner_kind, row.owner = pod.namespace, pod.name, pod.owner_kind, pod.owner
-    return row
-
-
-def _public(eni: Eni, addr: str) -> int:
-    has_public = any(held.addr == addr and held.public_addr for held in eni.addresses)
-    return RowFlag.HAS_PUBLIC if has_public else 0
-
-
-def _claim_node(owners: Ownership, index: TopologyIndex, node: Node, settings: CniSettings) -> None:
-    plan = owners.plans[node.name]
-    pods = index.pods_of_node.get(node.name, [])
-    host_pods = tuple(
-        HostPod(pod, keys) for pod in pods if pod.is_host_network and (keys := owners.port_sets.keys_of_containers(pod.containers))
-    )
-    node_ports = owners.port_sets.add(key for host in host_pods for key in host.keys)
-    if isinstance(plan, Unmodelled):
-        _claim_unmodelled_node(owners, index, node, plan, pods, host_pods, node_ports)
-        return
-    space = owners.spaces[plan.vpc.id]
-    for attached in plan.pods:
-        _claim_attached_pod(owners, index, plan, space, attached)
-    for pod in pods:
-        if pod.branch_eni is not None:
-            _claim_undecided_pod(owners, index, space, pod, node.name, Reason.BRANCH_PODS)
-    shares_by_snat = bool(plan.pods) and not settings.external_snat
-    for eni in plan.enis:
-        managed = eni is plan.primary or eni in plan.managed
-        addr = eni.addresses[0].addr
-        flags = (RowFlag.NODE_LOCAL if managed else 0) | _public(eni, addr)
-        if len(eni.addresses) > 1 or eni.prefixes:
-            flags |= RowFlag.SHARED_PRIMARY
-        if eni is plan.primary and shares_by_snat:
-            flags |= RowFlag.SNAT_ADDR
-        row = Row(
-            Kind.NODE,
-            Source.HOST if managed else Source.UNDECIDED,
-            reason=Reason.NONE if managed else Reason.UNMANAGED,
-            flags=flags,
-            node=node.name,
-            space=space,
-            profile_eni=eni.id,
-            rule=RULE_MAIN if eni is plan.primary else RULE_FROM_ENI,
-            table=table_text(table_of_eni(eni)),
-            ports=node_ports,
-            host_pods=host_pods,
-        )
-        owners.claim(space, host_prefix(addr), _at(row, index, eni))
-        _claim_warm(owners, index, plan, space, eni, managed)
-        _claim_public(owners, index, eni, space, row)
-
-
-def _claim_attached_pod(owners: Ownership, index: TopologyIndex, plan: NodePlan, space: int, attached: PodAttachment) -> None:
-    pod, addr, eni = attached.pod, attached.addr, attached.eni
-    held = eni is not None
-    table = attached.table_id
-    row = Row(
-        Kind.POD,
-        Source.POD if held else Source.UNDECIDED,
-        Attribution.EXACT if held else Attribution.INFERRED,
-        Reason.NONE if held else Reason.NOT_HELD,
-        RowFlag.POD_ROUTE | (_public(eni, addr) if eni is not None else 0),
-        node=plan.node.name,
-        space=space,
-        profile_eni=eni.id if eni is not None else None,
-        rule=RULE_MAIN if table == TABLE_MAIN else RULE_FROM_POD,
-        table=table_text(table),
-        ports=owners.port_sets.add(owners.port_sets.keys_of_containers(pod.containers)),
-        veth=attached.veth,
-        vpc=plan.vpc.id,
-    )
-    owners.claim(space, host_prefix(addr), _at(_named(row, pod), index, eni))
-
-
-def _claim_warm(owners: Ownership, index: TopologyIndex, plan: NodePlan, space: int, eni: Eni, managed: bool) -> None:
-    """Every further address of a node's interface: a pod may have held it, none does now."""
-    table = table_of_eni(eni)
-    row = Row(
-        Kind.ENI,
-        Source.POD if managed else Source.UNDECIDED,
-        Attribution.INFERRED,
-        Reason.NONE if managed else Reason.UNMANAGED,
-        RowFlag.WARM,
-        node=plan.node.name,
-        space=space,
-        profile_eni=eni.id,
-        rule=RULE_MAIN if table == TABLE_MAIN else RULE_FROM_POD,
-        table=table_text(table),
-    )
-    _at(row, index, eni)
-    for held in eni.addresses[1:]:
-        flags = _public(eni, held.addr)
-        owners.claim(space, host_prefix(held.addr), replace(row, flags=row.flags | flags) if flags else row)
-    for prefix in eni.prefixes:
-        owners.claim(space, network_prefix(prefix), row)
-    _claim_v6_of_node(owners, space, eni, replace(row, source=Source.UNDECIDED, reason=Reason.IPV6))
-
-
-def _claim_v6_of_node(owners: Ownership, space: int, eni: Eni, row: Row) -> None:
-    for addr in eni.addresses6:
-        owners.claim(space, host_prefix(addr), replace(row, kind=Kind.NODE, attribution=Attribution.EXACT, flags=0))
-    for prefix in eni.prefixes6:
-        owners.claim(space, network_prefix(prefix), row)
-
-
-def _claim_unmodelled_node(
-    owners: Ownership,
-    index: TopologyIndex,
-    node: Node,
-    why: Unmodelled,
-    pods: list[Pod],
-    host_pods: tuple[HostPod, ...],
-    node_ports: int,
-) -> None:
-    """A node whose rules are not known: who owns which address is, the way is not."""
-    reason = Reason[why.name]
-    for pod in pods:
-        for addr in () if pod.is_host_network else pod.addrs:
-            space = _space_of_addr(owners, index, addr)
-            _claim_undecided_pod(owners, index, space, replace(pod, addrs=(addr,)), node.name, reason)
-    enis = index.enis_of_node(node)
-    for eni in enis:
-        row = Row(
-            Kind.NODE,
-            Source.UNDECIDED,
-            reason=reason,
-            node=node.name,
-            space=owners.spaces.get(eni.vpc_id, -1),
-            ports=node_ports,
-            host_pods=host_pods,
-        )
-        if row.space < 0:
-            continue
-        _at(row, index, eni)
-        warm = replace(row, kind=Kind.ENI, attribution=Attribution.INFERRED, flags=RowFlag.WARM, ports=-1, host_pods=())
-        _claim_public(owners, index, eni, row.space, row)
-        for held in eni.addresses:
-            held_by = row if held.is_primary else warm
-            owners.claim(row.space, host_prefix(held.addr), replace(held_by, flags=held_by.flags | _public(eni, held.addr)))
-        for prefix in (*eni.prefixes, *eni.prefixes6):
-            owners.claim(row.space, network_prefix(prefix), warm)
-        for addr in eni.addresses6:
-            owners.claim(row.space, host_prefix(addr), row)
-    if not enis:
-        for addr in node.addrs:
-            space = _space_of_addr(owners, index, addr)
-            row = Row(
-                Kind.NODE,
-                Source.UNDECIDED,
-                Attribution.INFERRED,
-                reason,
-                node=node.name,
-                az=node.az_id or None,
-                space=space,
-                ports=node_ports,
-                host_pods=host_pods,
-            )
-            if space >= 0:
-                owners.claim(space, host_prefix(addr), row)
-
-
-def _claim_undecided_pod(owners: Ownership, index: TopologyIndex, space: int, pod: Pod, node: str | None, reason: Reason) -> None:
-    """A pod of its own address whose way cannot be computed."""
-    if space < 0:
-        return
-    vpc_id = next(vpc_id for vpc_id, number in owners.spaces.items() if number == space)
-    for addr in pod.addrs:
-        eni = index.eni_holding(vpc_id, addr)
-        row = Row(
-            Kind.POD,
-            Source.UNDECIDED,
-            Attribution.EXACT if eni is not None else Attribution.INFERRED,
-            reason,
-            node=node,
-            space=space,
-            ports=owners.port_sets.add(owners.port_sets.keys_of_containers(pod.containers)),
-            vpc=vpc_id or None,
-        )
-        owners.claim(space, host_prefix(addr), _at(_named(row, pod), index, eni))
-
-
-def _claim_pods_without_node(owners: Ownership, index: TopologyIndex) -> None:
-    for pod in index.topology.pods.values():
-        if pod.holds_address and not pod.is_host_network and pod.node not in index.topology.nodes:
-            for addr in pod.addrs:
-                space = _space_of_addr(owners, index, addr)
-                _claim_undecided_pod(owners, index, space, replace(pod, addrs=(addr,)), None, Reason.NO_INSTANCE)
-
-
-def _space_of_addr(owners: Ownership, index: TopologyIndex, addr: str) -> int:
-    """Space of an address whose interface is not known: the only VPC, or the only one whose blocks hold it; -1 otherwise."""
-    if len(owners.spaces) == 1:
-        return 0
-    parsed = ip_address(addr)
-    holding = [
-        owners.spaces[vpc.id]
-        for vpc in index.topology.vpcs.values()
-        if any(parsed in ip_network(cidr) for cidr in (vpc.cidrs if parsed.version == 4 else vpc.cidrs6))
-    ]
-    return holding[0] if len(holding) == 1 else -1
-
-
-# --- everything else --------------------------------------------------------------------------------------------------------------
-
-
-def _bare_row(index: TopologyIndex, eni: Eni, space: int, flags: int) -> Row:
-    if eni.role is EniRole.VPC_ENDPOINT:
-        flags |= RowFlag.ENDPOINT
-    return _at(Row(Kind.ENI, Source.BARE, flags=flags, space=space), index, eni)
-
-
-def _claim_public(owners: Ownership, index: TopologyIndex, eni: Eni, space: int, primary: Row) -> None:
-    """Public addresses mean their interface, seen from everywhere; that of the primary address has the identity of `primary`."""
-    for held in eni.addresses:
-        if held.public_addr:
-            identity = primary if held is eni.addresses[0] else _bare_row(index, eni, space, 0)
-            public = replace(identity, source=Source.OUTSIDE, reason=Reason.NONE, flags=RowFlag.PUBLIC)
-            for other in owners.spaces.values():
-                owners.claim(other, host_prefix(held.public_addr), public)
 
 
 def _claim_eni(owners: Ownership, index: TopologyIndex, eni: Eni) -> None:
@@ -345,18 +52,18 @@ def _claim_eni(owners: Ownership, index: TopologyIndex, eni: Eni) -> None:
         return
     shared = RowFlag.SHARED_PRIMARY if len(eni.addresses) > 1 or eni.prefixes else 0
     for held in eni.addresses:
-        flags = (shared if held.is_primary else 0) | _public(eni, held.addr)
-        owners.claim(space, host_prefix(held.addr), _bare_row(index, eni, space, flags))
-    _claim_public(owners, index, eni, space, _bare_row(index, eni, space, 0))
-    for prefix in (*eni.prefixes, *eni.prefixes6):
-        owners.claim(space, network_prefix(prefix), _bare_row(index, eni, space, 0))
-    for addr in eni.addresses6:
-        owners.claim(space, host_prefix(addr), _bare_row(index, eni, space, RowFlag.HAS_PUBLIC))
+        flags = (shared if held.is_primary else 0) | public_flag(eni, held.addr)
+        owners.claim(space, host_prefix(held.addr), bare_row(index, eni, space, flags))
+    claim_public(owners, index, eni, bare_row(index, eni, space, 0))
+    for cidr in eni.prefixes:
+        owners.claim(space, network_prefix(cidr), bare_row(index, eni, space, 0))
+    for prefix in (*map(host_prefix, eni.addresses6), *map(network_prefix, eni.prefixes6)):
+        owners.claim(space, prefix, bare_row(index, eni, space, RowFlag.HAS_PUBLIC if covers(_GLOBAL6, prefix) else 0))
 
 
-def _claim_services(owners: Ownership, topology: Topology) -> None:
+def _claim_services(owners: Ownership, index: TopologyIndex) -> None:
     """Cluster addresses exist in every space: only the node that translates them knows them."""
-    for service in topology.services.values():
+    for service in index.topology.services.values():
         row = Row(
             Kind.SERVICE,
             Source.UNDECIDED,
@@ -366,8 +73,19 @@ def _claim_services(owners: Ownership, topology: Topology) -> None:
             ports=owners.port_sets.add(owners.port_sets.keys_of_service(service)),
         )
         for addr in service.cluster_addrs:
-            for space in owners.spaces.values():
-                owners.claim(space, host_prefix(addr), row)
+            for vpc_id, space in owners.spaces.items():
+                if index.eni_holding(vpc_id, addr) is None:
+                    owners.claim(space, host_prefix(addr), row)
+
+
+def _blocks_of(topology: Topology, vpc_id: str) -> tuple[Prefix, ...]:
+    vpc = topology.vpcs.get(vpc_id)
+    blocks = [network_prefix(cidr) for cidr in (*vpc.cidrs, *vpc.cidrs6)] if vpc is not None else []
+    for subnet in topology.subnets.values():
+        for cidr in (subnet.cidr, *subnet.cidrs6) if subnet.vpc_id == vpc_id else ():
+            if cidr and not any(covers(block, network_prefix(cidr)) for block in blocks):
+                blocks.append(network_prefix(cidr))
+    return tuple(blocks)
 
 
 def _claim_vpc(owners: Ownership, index: TopologyIndex, vpc: Vpc) -> None:
@@ -399,7 +117,13 @@ def _claim_endpoint_prefixes(owners: Ownership, topology: Topology, space: int, 
             prefix_list = topology.prefix_lists.get(route.destination)
             if route.target == endpoint_id and prefix_list is not None:
                 for prefix in prefix_list.prefixes or ():
-                    owners.claim(space, network_prefix(prefix), Row(Kind.AWS_SERVICE))
+                    _claim_for_neighbour(owners, space, network_prefix(prefix), Row(Kind.AWS_SERVICE))
+
+
+def _claim_for_neighbour(owners: Ownership, space: int, prefix: Prefix, row: Row) -> None:
+    """What is inside the VPC's own ranges, or link-local, is no neighbour's."""
+    if not owners.is_inside(space, prefix) and not any(covers(reserved, prefix) for reserved in _RESERVED):
+        owners.claim(space, prefix, row)
 
 
 def _claim_neighbours(owners: Ownership, topology: Topology, vpc: Vpc, space: int) -> None:
@@ -427,11 +151,11 @@ def _claim_neighbours(owners: Ownership, topology: Topology, vpc: Vpc, space: in
         else:
             other_id = next(iter(vpc_ids))
             row = Row(Kind.PEER_VPC, vpc=other_id, link_space=owners.spaces.get(other_id, -1))
-        owners.claim(space, prefix, row)
+        _claim_for_neighbour(owners, space, prefix, row)
     for found in routes:
         if found.route.target_kind in {TargetKind.TRANSIT_GATEWAY, TargetKind.VPN_GATEWAY} and found.network.prefixlen > 0:
             prefix = (found.network.version, int(found.network.network_address), found.network.prefixlen)
-            owners.claim(space, prefix, Row(Kind.ON_PREM))
+            _claim_for_neighbour(owners, space, prefix, Row(Kind.ON_PREM))
 
 
 def _blocks(topology: Topology, end: PeeringEnd) -> Iterator[tuple[str, str]]:
@@ -451,24 +175,37 @@ def _behind(topology: Topology, vpc: Vpc, route: VpcRoute) -> Iterator[tuple[str
 
 
 # What nobody may claim, what AWS keeps for itself, and the rest of the world.
+_GLOBAL6 = network_prefix("2000::/3")
 _UNKNOWN_RANGES = (
     *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "224.0.0.0/3"),
     *("::/0", "fc00::/7", "ff00::/8"),
 )
-_LINK_LOCAL_RANGES = ("169.254.0.0/16", "fe80::/10", "fd00:ec2::/32")
+_LOOPBACK_RANGES = tuple(map(network_prefix, ("127.0.0.0/8", "::1/128")))
+_LINK_LOCAL_RANGES = tuple(map(network_prefix, ("169.254.0.0/16", "fe80::/10", "fd00:ec2::/32")))
+_RESERVED = _LOOPBACK_RANGES + _LINK_LOCAL_RANGES
 # NodeLocal DNSCache and the EKS Pod Identity agent, which sit on the node itself where they run.
 _AGENT_ADDRS = ("169.254.20.10", "169.254.170.23", "fd00:ec2::23")
 
 
 def _claim_special(owners: Ownership) -> None:
     for space in owners.spaces.values():
-        for cidr in _UNKNOWN_RANGES:
-            owners.claim(space, network_prefix(cidr), Row(Kind.UNKNOWN, attribution=Attribution.UNKNOWN))
-        for cidr in ("127.0.0.0/8", "::1/128"):
-            owners.claim(space, network_prefix(cidr), Row(Kind.UNKNOWN, flags=RowFlag.LOOPBACK))
-        for cidr in _LINK_LOCAL_RANGES:
-            owners.claim(space, network_prefix(cidr), Row(Kind.LINK_LOCAL))
+        claimed = dict(owners.prefixes[space])
+        for prefix in _LOOPBACK_RANGES:
+            owners.claim(space, prefix, Row(Kind.UNKNOWN, flags=RowFlag.LOOPBACK))
+        for prefix in _LINK_LOCAL_RANGES:
+            owners.claim(space, prefix, Row(Kind.LINK_LOCAL))
         for addr in _AGENT_ADDRS:
             owners.claim(space, host_prefix(addr), Row(Kind.LINK_LOCAL, flags=RowFlag.AGENT))
+        for cidr in _UNKNOWN_RANGES:
+            unknown = Row(Kind.UNKNOWN, attribution=Attribution.UNKNOWN)
+            owners.claim(space, network_prefix(cidr), _enclosing(claimed, network_prefix(cidr)) or unknown)
         for cidr in ("0.0.0.0/0", "2000::/3"):
-            owners.claim(space, network_prefix(cidr), Row(Kind.INTERNET))
+            owners.claim(space, network_prefix(cidr), _enclosing(claimed, network_prefix(cidr)) or Row(Kind.INTERNET))
+
+
+def _enclosing(claimed: Mapping[Prefix, Row], prefix: Prefix) -> Row | None:
+    """Who claims a wider range all around this one: the most specific claim."""
+    family, base, length = prefix
+    width = 32 if family == 4 else 128
+    wider = ((family, base >> (width - n) << (width - n), n) for n in range(length - 1, -1, -1))
+    return next((claimed[each] for each in wider if each in claimed), None)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastroute.datapath.classes import DestinationClasses
 from fastroute.datapath.hops import Hop
-from fastroute.datapath.rows import Prefix, network_prefix
+from fastroute.datapath.ownership import Prefix, network_prefix
 from fastroute.datapath.state import LegNext
 from fastroute.topology import RouteTable, TargetKind, Topology
 from fastroute.vocab import Disposition, PathClass

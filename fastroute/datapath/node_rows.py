@@ -1,0 +1,158 @@
+"""Rows of nodes and their pods. Whose their addresses are is always known; the way from them where `cni` derives the node's state."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import chain
+
+from fastroute.cni import NodePlan, PodAttachment, Unmodelled, vpc_of_pod
+from fastroute.cni.naming import RULE_FROM_ENI, RULE_FROM_POD, RULE_MAIN, table_of_eni
+from fastroute.datapath.ownership import HostPod, Ownership, Row, claim_public, host_prefix, network_prefix, public_flag, with_interface
+from fastroute.datapath.state import Reason, RowFlag, Source
+from fastroute.netns.model import TABLE_MAIN, table_text
+from fastroute.topology import Eni, Node, Pod, TopologyIndex
+from fastroute.vocab import Attribution, Kind
+
+
+def claim_pods(owners: Ownership, index: TopologyIndex) -> None:
+    """Every pod's own addresses. Where several pods have one, that whose node's interface holds it goes first."""
+    attached = {
+        (each.pod.key, each.addr): (plan, each) for plan in owners.plans.values() if isinstance(plan, NodePlan) for each in plan.pods
+    }
+    rows = []
+    for pod in index.topology.pods.values():
+        for addr in pod.addrs if pod.holds_address and not pod.is_host_network else ():
+            found = attached.get((pod.key, addr))
+            row = _attached_pod(owners, index, *found) if found is not None else _undecided_pod(owners, index, pod, addr)
+            if row.space >= 0:
+                rows.append((addr, row))
+    for addr, row in chain((each for each in rows if each[1].eni is not None), rows):
+        owners.claim(row.space, host_prefix(addr), row)
+
+
+def _pod(owners: Ownership, pod: Pod, source: Source, reason: Reason) -> Row:
+    return Row(
+        Kind.POD,
+        source,
+        Attribution.INFERRED,
+        reason,
+        namespace=pod.namespace,
+        pod=pod.name,
+        owner_kind=pod.owner_kind,
+        owner=pod.owner,
+        ports=owners.port_sets.add(owners.port_sets.keys_of_containers(pod.containers)),
+    )
+
+
+def _held(row: Row, index: TopologyIndex, eni: Eni | None) -> Row:
+    if eni is not None:
+        row.attribution = Attribution.EXACT
+    return with_interface(row, index, eni)
+
+
+def _attached_pod(owners: Ownership, index: TopologyIndex, plan: NodePlan, attached: PodAttachment) -> Row:
+    addr, eni, table = attached.addr, attached.eni, attached.table_id
+    row = _pod(owners, attached.pod, *((Source.POD, Reason.NONE) if eni is not None else (Source.UNDECIDED, Reason.NOT_HELD)))
+    row.flags = RowFlag.POD_ROUTE | (public_flag(eni, addr) if eni is not None else 0)
+    row.node, row.vpc, row.space, row.veth = plan.node.name, plan.vpc.id, owners.spaces[plan.vpc.id], attached.veth
+    row.profile_eni = eni.id if eni is not None else None
+    row.rule, row.table = RULE_MAIN if table == TABLE_MAIN else RULE_FROM_POD, table_text(table)
+    return _held(row, index, eni)
+
+
+def _undecided_pod(owners: Ownership, index: TopologyIndex, pod: Pod, addr: str) -> Row:
+    """A pod whose way cannot be computed: its node's state is not derived, or not for this kind of pod."""
+    node = index.topology.nodes.get(pod.node or "")
+    plan = owners.plans[node.name] if node is not None else Unmodelled.NO_INSTANCE
+    vpc_id = vpc_of_pod(index, node, addr)
+    eni = index.eni_holding(vpc_id or "", addr)
+    if pod.branch_eni is not None:
+        why = Unmodelled.BRANCH_PODS
+    elif isinstance(plan, NodePlan):
+        why, eni = Unmodelled.IPV6, eni if eni in (plan.primary, *plan.managed) else None
+    else:
+        why = plan
+    row = _pod(owners, pod, Source.UNDECIDED, Reason[why.name])
+    row.node = node.name if node is not None else None
+    row.vpc, row.space = vpc_id or None, owners.spaces.get(vpc_id, -1) if vpc_id is not None else -1
+    return _held(row, index, eni)
+
+
+def claim_nodes(owners: Ownership, index: TopologyIndex) -> None:
+    """The addresses of every node's interfaces, pods' addresses that no pod holds now among them."""
+    for node in index.topology.nodes.values():
+        plan, own = owners.plans[node.name], _node(owners, index, node)
+        for eni in index.enis_of_node(node):
+            row = replace(own, space=owners.spaces.get(eni.vpc_id, -1))
+            if row.space >= 0:
+                _claim_interface(owners, index, eni, _primary_address(with_interface(row, index, eni), plan, eni))
+
+
+def claim_nodes_without_interfaces(owners: Ownership, index: TopologyIndex) -> None:
+    """Nodes known to Kubernetes only, by the addresses that they report, unless an interface holds those."""
+    for node in index.topology.nodes.values():
+        why = owners.plans[node.name]
+        if isinstance(why, NodePlan) or index.enis_of_node(node):
+            continue
+        row = replace(_node(owners, index, node), attribution=Attribution.INFERRED, reason=Reason[why.name])
+        for addr in node.addrs:
+            vpc_id = vpc_of_pod(index, node, addr)
+            if vpc_id is not None and index.eni_holding(vpc_id, addr) is None:
+                row = replace(row, space=owners.spaces[vpc_id], vpc=vpc_id or None)
+                owners.claim(row.space, host_prefix(addr), row)
+
+
+def _node(owners: Ownership, index: TopologyIndex, node: Node) -> Row:
+    """What all addresses of a node have in common."""
+    host_pods = tuple(
+        HostPod(pod, keys)
+        for pod in index.pods_of_node.get(node.name, [])
+        if pod.is_host_network and (keys := owners.port_sets.keys_of_containers(pod.containers))
+    )
+    ports = owners.port_sets.add(key for host in host_pods for key in host.keys)
+    return Row(Kind.NODE, Source.UNDECIDED, node=node.name, ports=ports, host_pods=host_pods)
+
+
+def _primary_address(row: Row, plan: NodePlan | Unmodelled, eni: Eni) -> Row:
+    """Give a node's row what holds for the primary address of one of its interfaces."""
+    flags = RowFlag.SHARED_PRIMARY if len(eni.addresses) > 1 or eni.prefixes else 0
+    if isinstance(plan, Unmodelled):
+        return replace(row, reason=Reason[plan.name], flags=flags)
+    if eni is not plan.primary and eni not in plan.managed:
+        return replace(row, reason=Reason.UNMANAGED, flags=flags)
+    flags |= RowFlag.NODE_LOCAL
+    if eni is plan.primary and plan.pods and not plan.settings.external_snat:
+        flags |= RowFlag.SNAT_ADDR
+    rule = RULE_MAIN if eni is plan.primary else RULE_FROM_ENI
+    return replace(row, source=Source.HOST, flags=flags, profile_eni=eni.id, rule=rule, table=table_text(table_of_eni(eni)))
+
+
+def _claim_interface(owners: Ownership, index: TopologyIndex, eni: Eni, own: Row) -> None:
+    """`own` is the row of the primary address; every further one is warm: a pod may have held it, none does now."""
+    is_derived = own.source is Source.HOST
+    is_main = table_of_eni(eni) == TABLE_MAIN
+    warm = replace(
+        own,
+        kind=Kind.ENI,
+        source=Source.POD if is_derived else Source.UNDECIDED,
+        attribution=Attribution.INFERRED,
+        flags=RowFlag.WARM,
+        rule=(RULE_MAIN if is_main else RULE_FROM_POD) if is_derived else -1,
+        ports=-1,
+        host_pods=(),
+    )
+    for held in eni.addresses:
+        row = own if held is eni.addresses[0] else warm
+        owners.claim(own.space, host_prefix(held.addr), replace(row, flags=row.flags | public_flag(eni, held.addr)))
+    for prefix in eni.prefixes:
+        owners.claim(own.space, network_prefix(prefix), warm)
+    claim_public(owners, index, eni, own)
+    reason = Reason.IPV6 if own.reason in {Reason.NONE, Reason.UNMANAGED} else own.reason
+    own6, warm6 = (
+        replace(row, source=Source.UNDECIDED, reason=reason, flags=row.flags & RowFlag.WARM, rule=-1, table=None, profile_eni=None)
+        for row in (own, warm)
+    )
+    for addr in eni.addresses6:
+        owners.claim(own.space, host_prefix(addr), own6)
+    for prefix in eni.prefixes6:
+        owners.claim(own.space, network_prefix(prefix), warm6)
