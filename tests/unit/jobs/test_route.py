@@ -269,12 +269,13 @@ from fastroute.jobs.route import route_files
 def progress(stage, done, total):
     if done:
         os.kill(os.getpid(), {signal})
-route_files([sys.argv[1]], Snapshot.load(sys.argv[2]), sys.argv[3], threads=1, progress=progress)
+route_files([sys.argv[1]], Snapshot.load(sys.argv[2]), sys.argv[3], threads={threads}, progress=progress)
 """
 
 
-def test_interrupted_run_leaves_nothing(made: SynthResult, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", KILLED.format(signal="signal.SIGINT"), made.logs, made.snapshot, tmp_path / "out"]
+@pytest.mark.parametrize("threads", [1, 2])
+def test_interrupted_run_leaves_nothing(made: SynthResult, tmp_path: Path, threads: int) -> None:
+    command = [sys.executable, "-c", KILLED.format(signal="signal.SIGINT", threads=threads), made.logs, made.snapshot, tmp_path / "out"]
     done = subprocess.run(command, capture_output=True, check=False)
     assert b"KeyboardInterrupt" in done.stderr
     assert not (tmp_path / "out").exists()
@@ -282,7 +283,7 @@ def test_interrupted_run_leaves_nothing(made: SynthResult, tmp_path: Path) -> No
 
 def test_killed_run_is_known_as_unfinished(made: SynthResult, snapshot: Snapshot, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    command = [sys.executable, "-c", KILLED.format(signal="signal.SIGKILL"), made.logs, made.snapshot, out]
+    command = [sys.executable, "-c", KILLED.format(signal="signal.SIGKILL", threads=1), made.logs, made.snapshot, out]
     subprocess.run(command, check=False)
     assert (out / "_unfinished.json").exists()
     assert not (out / "_manifest.json").exists()

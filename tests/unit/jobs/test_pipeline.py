@@ -1,0 +1,85 @@
+"""Files over threads: each file's chunks are written in order, few are held, the first failure stops all."""
+
+import random
+import threading
+import time
+
+import pytest
+
+from fastroute.jobs.pipeline import run_all
+
+
+class Recorder:
+    """A file whose chunks take some time, on a log that all files share."""
+
+    def __init__(self, name: str, num_chunks: int, log: list[tuple[str, str, int]], fail_at: int | None = None) -> None:
+        self.name = name
+        self.num_chunks = num_chunks
+        self.log = log
+        self.fail_at = fail_at
+        self.is_writing = False
+
+    def compute(self, number: int) -> int:
+        self.log.append(("begin", self.name, number))
+        time.sleep(random.Random(f"{self.name}{number}").random() / 200)
+        if number == self.fail_at:
+            raise ValueError(f"{self.name} chunk {number}")
+        return number
+
+    def write(self, result: int) -> None:
+        assert not self.is_writing
+        self.is_writing = True
+        time.sleep(0.001)
+        self.is_writing = False
+        self.log.append(("write", self.name, result))
+
+    def finish(self) -> None:
+        self.log.append(("finish", self.name, -1))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_chunks_of_a_file_are_written_in_order_and_few_are_held(threads: int) -> None:
+    log: list[tuple[str, str, int]] = []
+    sizes = {"a": 7, "b": 0, "c": 1, "d": 20, "e": 3}
+    run_all([Recorder(name, size, log) for name, size in sizes.items()], threads)
+    for name, size in sizes.items():
+        assert [number for what, where, number in log if where == name and what != "begin"] == [*range(size), -1]
+    assert [where for what, where, number in log if what == "begin" and number == 0] == ["a", "c", "d", "e"]
+    held = most = 0
+    for what, _, _ in log:
+        held += {"begin": 1, "write": -1, "finish": 0}[what]
+        most = max(most, held)
+    assert most <= threads + 1
+
+
+def test_no_files() -> None:
+    run_all([], 2)
+
+
+def test_threads_work_at_the_same_time_on_one_file() -> None:
+    meeting = threading.Barrier(2, timeout=10)
+
+    class Meets(Recorder):
+        def compute(self, number: int) -> int:
+            meeting.wait()
+            return number
+
+    run_all([Meets("a", 2, [])], 2)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_failure_stops_all_and_is_raised(threads: int) -> None:
+    log: list[tuple[str, str, int]] = []
+    works = [Recorder("a", 3, log), Recorder("b", 50, log, fail_at=2), Recorder("c", 50, log)]
+    with pytest.raises(ValueError, match="b chunk 2"):
+        run_all(works, threads)
+    assert sum(what == "begin" for what, _, _ in log) < 20
+    assert threading.active_count() == 1 or not any(thread.name.startswith("fastroute-") for thread in threading.enumerate())
+
+
+def test_failure_of_the_report_stops_too() -> None:
+    def report() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_all([Recorder("a", 30, [])], 2, report)
