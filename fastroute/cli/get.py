@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastroute.cli import DONE, FINDINGS, INCOMPLETE
-from fastroute.cli.terminal import paint, print_csv, print_json, print_table, warn
-from fastroute.errors import OutputError
+from fastroute.cli.terminal import paint, print_arrow, warn
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -101,18 +100,8 @@ def exit_code(verdicts: list[str]) -> int:
 def _print_answers(table: pa.Table, output: str) -> int:
     name = "answer_verdict" if "answer_verdict" in table.column_names else "verdict"
     code = exit_code(table[name].combine_chunks().dictionary_decode().unique().to_pylist() if table.num_rows else [])
-    if output.startswith("parquet="):
-        from fastroute.io.parquet import write_table
-
-        write_table(table, output.removeprefix("parquet="))
-        return code
-    rows = table.to_pylist()
-    if output == "json":
-        print_json(rows)
-    elif output == "csv":
-        print_csv(rows, table.column_names)
-    elif output == "table":
-        print_table(rows, [column for column in table.column_names if any(row[column] is not None for row in rows)])
-    else:
-        raise OutputError(f"-o {output}: it is table, json, csv or parquet=PATH")
+    if output == "table":
+        named = [column for column in table.column_names if table[column].null_count < table.num_rows]
+        table = table.select(named)
+    print_arrow(table, output)
     return code

@@ -68,7 +68,10 @@ def _print_report(inspection: SnapshotInspection) -> None:
         for kind in unused:
             click.echo(f"  {kind.kind} ({count(kind.num_objects)}): {kind.use.value}" + (f", {kind.note}" if kind.note else ""))
     others = inspection.report
-    for what, names in (("node dumps, not used yet", others.node_folders), ("support bundles, not used yet", others.bundles)):
+    for what, names in (
+        ("node dumps (`get` and `drift` use them, `route` and `trace` not yet)", others.node_folders),
+        ("support bundles (likewise)", others.bundles),
+    ):
         if names:
             click.echo(f"\n{count(len(names))} {what}: {', '.join(names[:5])}" + (", ..." if len(names) > 5 else ""))
     if others.other_files:

@@ -8,9 +8,12 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Row = Mapping[str, object]
 Report = Callable[[str, int, int], None]
@@ -94,6 +97,24 @@ def print_csv(rows: Sequence[Row], columns: Sequence[str]) -> None:
 def print_json(value: object) -> None:
     """Print a value as indented JSON."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def print_arrow(table: pa.Table, output: str, *, right: Sequence[str] = ()) -> None:
+    """Print a table in the form asked for: table, json, csv; `parquet=PATH` writes it there."""
+    if output.startswith("parquet="):
+        from fastroute.io.parquet import write_table
+
+        write_table(table, output.removeprefix("parquet="))
+        return
+    rows = table.to_pylist()
+    if output == "json":
+        print_json(rows)
+    elif output == "csv":
+        print_csv(rows, table.column_names)
+    elif output == "table":
+        print_table(rows, table.column_names, right=right)
+    else:
+        raise click.UsageError(f"-o {output}: it is table, json, csv or parquet=PATH")
 
 
 def count(number: int) -> str:

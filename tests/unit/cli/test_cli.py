@@ -40,6 +40,18 @@ def test_route_writes_the_files_and_adds_up(run: Run, made: SynthResult, tmp_pat
     assert json.loads((out / "_manifest.json").read_text())["account"]["input"]["records"] == 3000
 
 
+def test_sums_by_columns(run: Run, made: SynthResult, tmp_path: Path) -> None:
+    asked = ("route", made.logs, "-s", made.snapshot, "--by", "path_class,action", "--measure", "records,bytes")
+    rows = json.loads(run(*asked, "-o", "json").out)
+    assert sum(row["records"] for row in rows) <= 3000
+    assert [row["records"] for row in rows] == sorted((row["records"] for row in rows), reverse=True)
+    assert run(*asked, "--top", "2", "-o", "csv").out.count("\n") == 3
+    assert run(*asked, "-o", f"parquet={tmp_path / 'sums.parquet'}").code == 0
+    assert pq.ParquetFile(tmp_path / "sums.parquet").read().to_pylist() == rows
+    assert run("route", made.logs, "-s", made.snapshot).code == 2
+    assert "no column 'path_clas'" in run("route", made.logs, "-s", made.snapshot, "--by", "path_clas").err
+
+
 def test_min_attributed_gives_three(run: Run, made: SynthResult, tmp_path: Path) -> None:
     ended = run("route", made.logs, "-s", made.snapshot, "--out", tmp_path / "out", "--min-attributed", "1")
     assert ended.code == 3
