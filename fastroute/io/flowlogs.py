@@ -70,6 +70,10 @@ class FlowFile(Protocol):
         """Read the records of a chunk, from any thread; some columns of them by position."""
         ...
 
+    def close(self) -> None:
+        """Let go of what reading holds; the file may be read again."""
+        ...
+
 
 # --- finding --------------------------------------------------------------------------------------------------------------------------
 
@@ -116,8 +120,9 @@ def _nothing(ignored: Sequence[Path]) -> str:
 
 def _below(folder: Path, ignored: list[Path]) -> list[InputFile]:
     found = []
-    for parent, folders, names in os.walk(folder, onerror=_cannot_list):
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "_")))
+    seen = {os.path.realpath(folder)}
+    for parent, folders, names in os.walk(folder, onerror=_cannot_list, followlinks=True):
+        folders[:] = [name for name in sorted(folders) if not name.startswith((".", "_")) and _is_new(os.path.join(parent, name), seen)]
         for name in sorted(names):
             if name.startswith((".", "_")):
                 continue
@@ -133,6 +138,14 @@ def _below(folder: Path, ignored: list[Path]) -> list[InputFile]:
             "left out; move them away, or name the Parquet files with a pattern"
         )
     return found
+
+
+def _is_new(folder: str, seen: set[str]) -> bool:
+    """Whether a folder was not met before: links may lead in circles."""
+    real = os.path.realpath(folder)
+    is_new = real not in seen
+    seen.add(real)
+    return is_new
 
 
 def _cannot_list(error: OSError) -> None:
@@ -210,13 +223,15 @@ class ParquetFlows:
         self.file = file
         try:
             with pq.ParquetFile(file.path) as opened:
-                self._metadata = opened.metadata
+                metadata: pq.FileMetaData = opened.metadata
                 self.schema: pa.Schema = opened.schema_arrow
         except (pa.ArrowInvalid, pa.ArrowException, OSError) as error:
             raise InputError(f"{file.path}: {_reason(error)}") from error
-        self.num_rows: int = self._metadata.num_rows
-        self._coded = coded_columns(self._metadata, self.schema)
-        self.chunks: Sequence[Chunk] = plan_chunks([self._metadata.row_group(i).num_rows for i in range(self._metadata.num_row_groups)])
+        self.num_rows: int = metadata.num_rows
+        self.chunks: Sequence[Chunk] = plan_chunks([metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)])
+        self._coded = coded_columns(metadata, self.schema)
+        # Held from the first read to the last: the metadata of 100,000 files would be gigabytes.
+        self._metadata: pq.FileMetaData | None = None
         self._streams = {chunk.row_groups[0]: _Stream() for chunk in self.chunks if chunk.part >= 0}
 
     def read(self, chunk: Chunk, columns: Sequence[int] | None = None) -> pa.Table:
@@ -237,8 +252,16 @@ class ParquetFlows:
         # Row groups have dictionaries of their own; joined, they are written as one.
         return table.combine_chunks() if any(column.num_chunks > 1 for column in table.columns) else table
 
+    def close(self) -> None:
+        """Let go of the file's metadata."""
+        self._metadata = None
+        for stream in self._streams.values():
+            stream.batches = None
+
     def _open(self) -> pq.ParquetFile:
-        return pq.ParquetFile(self.file.path, metadata=self._metadata, read_dictionary=self._coded)
+        opened = pq.ParquetFile(self.file.path, metadata=self._metadata, read_dictionary=self._coded)
+        self._metadata = opened.metadata
+        return opened
 
     def _read_part(self, chunk: Chunk, names: list[str] | None) -> pa.Table:
         stream = self._streams[chunk.row_groups[0]]

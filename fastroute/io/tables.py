@@ -28,6 +28,9 @@ class TableFile:
         part = self._table.slice(chunk.first_row, chunk.num_rows)
         return part if columns is None else part.select(list(columns))
 
+    def close(self) -> None:
+        """Nothing to let go of: the table is read once."""
+
 
 def read_arrow(path: Path) -> pa.Table:
     """Read an Arrow IPC file or stream.

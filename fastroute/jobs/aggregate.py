@@ -127,6 +127,7 @@ class _FileSums:
 
     def finish(self) -> None:
         """Hold the file's account to its records."""
+        self.source.close()
         self.account.check()
 
     def _read(self, number: int, unneeded: set[str]) -> tuple[pa.Table, Fields]:

@@ -190,6 +190,7 @@ class _FileWork:
         assert self._outputs is not None
         self._open().close()
         self._writer = None
+        self.source.close()
         if self.account.records != self.source.num_rows:
             raise AssertionError(f"{self.source.file.path}: {self.source.num_rows} records read, {self.account.records} accounted for")
         self.account.check()

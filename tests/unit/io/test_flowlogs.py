@@ -60,6 +60,14 @@ def test_single_file_glob_and_several(tmp_path: Path) -> None:
         discover([one, other])
 
 
+def test_linked_folders_are_followed_once(tmp_path: Path) -> None:
+    put(tmp_path / "elsewhere" / "a.parquet")
+    (tmp_path / "logs" / "day").mkdir(parents=True)
+    (tmp_path / "logs" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "logs" / "day" / "circle").symlink_to(tmp_path / "logs")
+    assert [str(file.relative) for file in discover([tmp_path / "logs"]).files] == ["linked/a.parquet"]
+
+
 def test_name_with_brackets_is_a_name_if_it_is_there(tmp_path: Path) -> None:
     path = put(tmp_path / "a[1].parquet")
     assert discover([path]).files[0].path == path

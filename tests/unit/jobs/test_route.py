@@ -188,6 +188,21 @@ def logs_with(tmp_path: Path, **columns: list[object]) -> Path:
     return tmp_path / "logs"
 
 
+def test_files_without_records_and_records_without_addresses(snapshot: Snapshot, tmp_path: Path) -> None:
+    logs = logs_with(tmp_path, srcaddr=["-", None, ""], dstaddr=["-", "", None], bytes=[1, 2, None])
+    empty = pq.read_table(logs / "a.parquet").slice(0, 0)
+    pq.write_table(empty, logs / "no-records.parquet")
+    pq.ParquetWriter(logs / "no-row-groups.parquet", empty.schema).close()
+    pq.write_table(pa.table({"srcaddr": pa.nulls(2), "dstaddr": pa.nulls(2)}), logs / "nulls.parquet")
+    manifest = route_files(logs, snapshot, tmp_path / "out")
+    assert [entry.records for entry in manifest.files] == [3, 0, 0, 2]
+    assert manifest.account["unknown"] == {"records": 5, "bytes": 3, "packets": 0}
+    for name in ("no-records", "no-row-groups"):
+        table = pq.read_table(tmp_path / "out" / f"{name}.parquet")
+        assert (table.num_rows, table.column_names) == (0, [*empty.column_names, *DEFAULT_COLUMNS])
+    assert pq.read_table(tmp_path / "out" / "nulls.parquet")["srcaddr"].type == pa.null()
+
+
 def test_malformed_address_names_its_row_and_leaves_nothing(snapshot: Snapshot, tmp_path: Path) -> None:
     logs = logs_with(tmp_path, srcaddr=["10.0.0.1"] * 5, dstaddr=["10.0.0.2"] * 3 + ["10.0.1.300", "-"])
     with pytest.raises(InputError, match=r"logs/a.parquet: row 3 .*dstaddr '10.0.1.300' is not an IPv4 or IPv6 address; "):
