@@ -20,6 +20,9 @@ KINDS = {
     "sysctls/sysctl_all.txt": "sysctl",
     "ipamd/enis.json": "enis",
     "ipamd/ipam.json": "ipam",
+    "ipamd/networkutils-env-settings.json": "env",
+    "ipamd/ipamd-env-settings.json": "env-ipamd",
+    "cni/10-aws.conflist": "conflist",
 }
 """Source: amazon-eks-ami log-collector-script/linux/eks-log-collector.sh 0.7.3. A bundle holds no nft table and no `ip -6 rule`."""
 

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fastroute.errors import InputError
+from fastroute.io.cni_env import read_conflist, read_env_settings
 from fastroute.io.dumps import Account, LineKind
 from fastroute.io.ifconfig import read_ifconfig
 from fastroute.io.ipamd import Allocation, IpamdEni, read_enis, read_ipam
 from fastroute.io.iproute2 import IpDump, read_ip
 from fastroute.io.iproute2_words import TABLE_IDS
 from fastroute.io.netfilter import Netfilter, read_iptables, read_nft
-from fastroute.io.sysctl import read_sysctls
+from fastroute.io.sysctl import read_early_demux, read_sysctls
 from fastroute.netns.model import (
     ADDR_BITS,
     FAMILIES,
@@ -51,6 +52,9 @@ FILE_KINDS = {
     "ifconfig": "ifconfig",
     "enis": "enis",
     "ipam": "ipam",
+    "networkutils-env-settings": "env",
+    "ipamd-env-settings": "env-ipamd",
+    "10-aws": "conflist",
 }
 WHAT_IT_TAKES_AWAY = {
     "rule": "every IPv4 answer",
@@ -64,13 +68,18 @@ _ROUTE_FILE = re.compile(r"^ip(?P<six>6?)-route-(?:table-)?(?P<table>[\w.-]+)$")
 
 @dataclass(frozen=True)
 class NodeDump:
-    """All that a node's files say. `accounts` is keyed by file; `missing` says what an absent file takes away."""
+    """All that a node's files say. `accounts` is keyed by file; `missing` says what an absent file takes away.
+
+    `cni_env` are the plugin's settings as the node tells them; None where it does not. `early_demux` is net.ipv4.tcp_early_demux.
+    """
 
     namespace: Namespace
     iptables: Netfilter | None = None
     nft: Netfilter | None = None
     enis: tuple[IpamdEni, ...] = ()
     allocations: tuple[Allocation, ...] = ()
+    cni_env: Mapping[str, str] | None = None
+    early_demux: bool | None = None
     accounts: Mapping[str, Account] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
@@ -78,7 +87,7 @@ class NodeDump:
 
 def kind_of_file(name: str) -> str:
     """Return what a file holds, by its name: `ip-rule.txt` is `rule`, `ip-route-table-2.json` is `route:2`; empty for other files."""
-    stem = re.sub(r"\.(?:txt|json|log|out)$", "", name)
+    stem = re.sub(r"\.(?:txt|json|log|out|conflist)$", "", name)
     match = _ROUTE_FILE.match(stem)
     if match:
         return f"route{match.group('six')}:{match.group('table')}"
@@ -156,6 +165,8 @@ def node_from_texts(texts: Mapping[str, str]) -> NodeDump:
     enis, enis_problems = read_enis(texts["enis"]) if "enis" in texts else ((), ())
     allocations, ipam_problems = read_ipam(texts["ipam"]) if "ipam" in texts else ((), ())
 
+    cni_env, env_problems = cni_env_of(texts)
+
     rules = tuple(rule for dump in dumps.values() for rule in rules_with_gaps(dump))
     routes = tuple(route for dump in dumps.values() for route in dump.routes)
     known = Known(
@@ -174,8 +185,32 @@ def node_from_texts(texts: Mapping[str, str]) -> NodeDump:
     missing = tuple(
         f"{kind}: without it, no {what.removeprefix('every ')}" for kind, what in WHAT_IT_TAKES_AWAY.items() if kind not in present
     )
-    problems = tuple(f"enis: {text}" for text in enis_problems) + tuple(f"ipam: {text}" for text in ipam_problems)
-    return NodeDump(namespace, iptables, nft, enis, allocations, accounts, missing, problems)
+    problems = tuple(f"enis: {text}" for text in enis_problems) + tuple(f"ipam: {text}" for text in ipam_problems) + env_problems
+    return NodeDump(
+        namespace,
+        iptables,
+        nft,
+        enis,
+        allocations,
+        cni_env,
+        read_early_demux(texts.get("sysctl", "")),
+        accounts,
+        missing,
+        problems,
+    )
+
+
+def cni_env_of(texts: Mapping[str, str]) -> tuple[dict[str, str] | None, tuple[str, ...]]:
+    """Read the plugin's settings; None where the file that says most of them is absent or broken."""
+    env: dict[str, str] = {}
+    problems: tuple[str, ...] = ()
+    for kind, read in (("conflist", read_conflist), ("env-ipamd", read_env_settings), ("env", read_env_settings)):
+        if kind in texts:
+            found, broken = read(texts[kind])
+            env |= found
+            problems += tuple(f"{kind}: {text}" for text in broken)
+    is_told = "AWS_VPC_K8S_CNI_EXTERNALSNAT" in env
+    return (env if is_told else None), problems
 
 
 def table_number(text: str) -> int | None:

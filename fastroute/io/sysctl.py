@@ -63,6 +63,15 @@ def read_sysctls(text: str) -> tuple[Sysctls, Account]:
     return Sysctls(flag(machine, "ip_forward"), flag(machine, "ipv6_forwarding"), rows), account(len(lines), reports, notes)
 
 
+_EARLY_DEMUX = re.compile(r"^\s*\"?net[./]ipv4[./]tcp_early_demux\"?\s*[=:]\s*\"?(?P<value>[01])\b", re.MULTILINE)
+
+
+def read_early_demux(text: str) -> bool | None:
+    """Return net.ipv4.tcp_early_demux, which decides no look-up but breaks probes of branch pods; None where it is not listed."""
+    match = _EARLY_DEMUX.search(text)
+    return None if match is None else match.group("value") == "1"
+
+
 def flag(values: dict[str, int], name: str) -> bool | None:
     """Return a switch; None where it was not listed."""
     return bool(values[name]) if name in values else None
