@@ -23,6 +23,7 @@ VERBS = {
     "route": ("route", "Route and classify every flow of a log, or of a table of questions."),
     "trace": ("trace", "Walk one flow and print each hop with the rule, table and route that decided it."),
     "get": ("get", "Answer `ip route get` as a node's kernel would, from its dumps."),
+    "drift": ("drift", "Say where nodes' rules, tables and marks differ from what the VPC CNI should have programmed."),
     "verify": ("verify", "Hold the rule walk against this machine's kernel on random nodes."),
     "whois": ("whois", "Say who an address, pod, node or interface is."),
 }
