@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -101,8 +101,8 @@ class Engine:
 
     def pairs(
         self,
-        sources: Sequence[str],
-        destinations: Sequence[str],
+        sources: Iterable[str],
+        destinations: Iterable[str],
         *,
         protocol: int | str = "tcp",
         src_port: int = DEFAULT_SRC_PORT,
@@ -114,7 +114,8 @@ class Engine:
 
         Parameters
         ----------
-        sources, destinations : addresses, `namespace/pod`, `namespace/service`, nodes, interfaces, instances
+        sources, destinations : lists, or NumPy, Arrow, Polars or pandas columns of text
+            Addresses, `namespace/pod`, `namespace/service`, nodes, interfaces, instances.
         protocol : number or name
         src_port, dst_port : int
             -1 where there is none.
@@ -135,13 +136,23 @@ class Engine:
             An end that the snapshot does not hold; names it and the nearest.
         """
         router = self.router(choose_columns(columns))
-        pairs = Pairs(self.compiled, self._names, sources, destinations, Conversation(_protocol(protocol), src_port, dst_port))
+        pairs = Pairs(
+            self.compiled, self._names, _names(sources), _names(destinations), Conversation(_protocol(protocol), src_port, dst_port)
+        )
         schema = pa.schema([pa.field("src", DICTIONARY), pa.field("dst", DICTIONARY), *router.encoder.fields])
 
         def routed(batch: Batch) -> pa.RecordBatch:
             return pa.RecordBatch.from_arrays(pairs.route(batch, router), schema=schema)
 
         return pa.RecordBatchReader.from_batches(schema, map_ahead(routed, pairs.batches(BATCH_ROWS), num_threads(threads)))
+
+
+def _names(ends: Any) -> list[str]:
+    """Text in any form as a list."""
+    for method in ("to_pylist", "tolist"):
+        if hasattr(ends, method):
+            return list(getattr(ends, method)())
+    return list(ends)
 
 
 def _protocol(protocol: int | str) -> int:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 
 import duckdb
+import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -179,6 +180,13 @@ def test_pairs_are_the_questions_of_every_pair(engine: Engine, monkeypatch: pyte
     assert got.select(names).to_pylist() == want.select(names).to_pylist()
     assert list(zip(got["src"].to_pylist(), got["dst"].to_pylist(), strict=True)) == both
     assert len(set(want["path_class"].to_pylist())) > 5
+
+
+def test_pairs_of_columns_of_any_library_and_of_nothing(engine: Engine) -> None:
+    want = engine.pairs(ENDS[:3], ENDS[:2]).read_all()
+    for form in (pa.array, pl.Series, pd.Series, np.array, tuple, iter):
+        assert engine.pairs(form(ENDS[:3]), form(ENDS[:2])).read_all().to_pylist() == want.to_pylist()  # type: ignore[operator]
+    assert engine.pairs([], ENDS).read_all().num_rows == engine.pairs(ENDS, []).read_all().num_rows == 0
 
 
 def test_pairs_are_made_as_they_are_read(engine: Engine) -> None:

@@ -10,6 +10,9 @@ import sys
 import time
 from pathlib import Path
 
+import duckdb
+import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -78,6 +81,22 @@ def test_types_of_the_output(made: SynthResult, routed: Path) -> None:
     for column in OUTPUT_COLUMNS:
         want = {"int32": pa.int32(), "int64": pa.int64()}.get(column.form, pa.dictionary(pa.int32(), pa.string()))
         assert schema.field(column.name).type == want, column.name
+
+
+def test_a_stream_has_the_columns_of_the_files(made: SynthResult, snapshot: Snapshot, routed: Path) -> None:
+    relative = relatives(made.logs)[-1]
+    stream = snapshot.compile().route(pq.read_table(made.logs / relative), columns=["all"], threads=2).read_all()
+    assert stream.to_pylist() == pq.read_table(routed / relative).to_pylist()
+
+
+def test_files_open_elsewhere(made: SynthResult, routed: Path) -> None:
+    path = routed / relatives(made.logs)[-1]
+    want = pq.read_table(path, columns=["src_k8s_pod", "path_id", "bytes"]).to_pylist()
+    names = ["src_k8s_pod", "path_id", "bytes"]
+    assert pl.read_parquet(path, columns=names).cast({"src_k8s_pod": pl.String}).select(names).to_dicts() == want
+    assert pa.table(duckdb.connect().sql(f"select {', '.join(names)} from '{path}'")).to_pylist() == want
+    frame = pd.read_parquet(path, columns=names)
+    assert frame["src_k8s_pod"].astype(object).where(frame["src_k8s_pod"].notna(), None).tolist() == [row["src_k8s_pod"] for row in want]
 
 
 def test_excluded_records_have_null_columns(made: SynthResult, routed: Path) -> None:
