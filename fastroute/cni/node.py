@@ -101,7 +101,8 @@ def plan_node(index: TopologyIndex, node: Node, settings: CniSettings) -> NodePl
     if vpc is None:
         return Unmodelled.NO_VPC
     others = [eni for eni in enis if eni is not primary and eni.addresses]
-    managed = tuple(eni for eni in others if is_managed(eni, settings))
+    # An interface in another VPC is the operator's affair: the plugin's addresses come from the VPC of the primary one.
+    managed = tuple(eni for eni in others if is_managed(eni, settings) and eni.vpc_id == primary.vpc_id)
     return NodePlan(
         node=node,
         vpc=vpc,
