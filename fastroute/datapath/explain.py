@@ -285,8 +285,7 @@ class Explainer:
         table = self.index.route_table_of_subnet.get(out.subnet_id)
         if table is None:
             return path.end(Disposition.UNDECIDED, REASON_TEXTS[Reason.NO_TABLE])
-        has_public = any(held.addr == wire and held.public_addr for held in holder.addresses) or wire in holder.addresses6
-        return self._by_table(path, src, dst, table, out, has_public, None)
+        return self._by_table(path, src, dst, table, out, _has_public(holder, wire), None)
 
     def _by_table(self, path: Path, src: End, dst: End, table: RouteTable, out: Eni, has_public: bool, nat: Step | None) -> Path:
         """Follow one VPC route table; `nat` is the NAT gateway that the packet has come through."""
@@ -406,20 +405,14 @@ class Explainer:
         """The destination node's own look-up: the pod's route, or its address in table local."""
         plan = self.owners.plan(dst.node) if dst.node is not None else None
         prefix = f"{dst.addr}/{dst.addr.max_prefixlen}"
-        if not isinstance(plan, NodePlan) or dst.is_public or not self._is_managed(dst) or dst.addr.version == 6:
+        if not isinstance(plan, NodePlan) or dst.is_public or not self._is_managed(dst) or dst.unmodelled is not None:
             return Hop(eni.id, "", None, "", "", "", _domain(dst))
         decision = route(self._namespace(plan), int(dst.addr), 0x08080808, in_interface=device_name(eni))
         at_node = f"node {plan.node.name}"
         if dst.is_warm:
-            return Hop(
-                at_node,
-                device_name(plan.primary),
-                decision.rule_priority,
-                "main",
-                decision.prefix.text(4) if decision.prefix else "",
-                "",
-                eni.subnet_id,
-            )
+            matched = decision.prefix.text(4) if decision.prefix is not None else ""
+            gateway = str(ip_address(decision.gateway)) if decision.gateway is not None else ""
+            return Hop(at_node, decision.device or "", decision.rule_priority, "main", matched, gateway, plan.primary.subnet_id)
         return Hop(at_node, decision.device or "", decision.rule_priority, table_text(decision.table_id or 0), prefix, "", _domain(dst))
 
     # --- from outside
@@ -452,7 +445,7 @@ class Explainer:
         path.hops.append(Hop(vpc_id, "", None, "", "", gateways[-1].id, vpc_id))
         if dst.eni is None:
             return path.end(Disposition.NO_SUCH_ADDRESS)
-        if dst.is_public or any(held.addr == str(dst.addr) and held.public_addr for held in dst.eni.addresses):
+        if dst.is_public or _has_public(dst.eni, str(dst.addr)):
             return self._arrive(path, dst, dst.eni)
         if any(eni.role is EniRole.LOAD_BALANCER and eni.vpc_id == vpc_id for eni in self.topology.enis.values()):
             return path.end(Disposition.UNDECIDED, REASON_TEXTS[Reason.CLIENT_ADDRESS])
@@ -470,7 +463,9 @@ class Explainer:
         nat = self._by_table(back, someone, replace(src, is_public=False), table, eni, True, None)
         path.hops = list(nat.hops)
         crossed_nat = any(hop.gateway.startswith("nat-") for hop in nat.hops)
-        leads_out = nat.disposition is Disposition.EXITS_NETWORK or nat.path_class in {PathClass.INTER_VPC, PathClass.INTER_REGION}
+        has_crossed = nat.path_class in {PathClass.INTER_VPC, PathClass.INTER_REGION}
+        has_crossed &= nat.disposition in {Disposition.DELIVERED, Disposition.LOOP, Disposition.NO_SUCH_ADDRESS}
+        leads_out = nat.disposition is Disposition.EXITS_NETWORK or has_crossed
         if not leads_out or (crossed_nat and opened_by_src):
             kept = {Disposition.UNDECIDED, Disposition.BLACKHOLE}
             return path.end(nat.disposition if nat.disposition in kept else Disposition.NO_ROUTE, nat.reason)
@@ -479,9 +474,8 @@ class Explainer:
             path.path_class = PathClass.VPC_ENDPOINT
         if dst.eni is None:
             return path.end(Disposition.NO_SUCH_ADDRESS)
-        has_public = any(held.addr == str(dst.addr) and held.public_addr for held in dst.eni.addresses)
         if nat.path_class is PathClass.INTERNET_GATEWAY and nat.hops[-1].next_domain == "Internet":
-            if not has_public:
+            if not _has_public(dst.eni, str(dst.addr)):
                 return path.end(Disposition.NO_PUBLIC_ADDRESS)
             if src.kind is Kind.INTERNET or src.is_public:
                 return self._way_in_by_internet_gateway(Path(), dst)
@@ -492,6 +486,13 @@ def best_cidr(cidrs: tuple[str, ...], addr: object) -> str | None:
     """The most specific of the prefixes that holds an address."""
     holding = [cidr for cidr in cidrs if addr in ip_network(cidr)]
     return max(holding, key=lambda cidr: ip_network(cidr).prefixlen, default=None)
+
+
+def _has_public(eni: Eni, addr: str) -> bool:
+    """Whether the Internet knows an address of the interface: a public one is associated with it, or it is global IPv6."""
+    if ":" in addr:
+        return ip_address(addr) in ip_network("2000::/3")
+    return any(held.addr == addr and held.public_addr for held in eni.addresses)
 
 
 def _domain(end: End) -> str:

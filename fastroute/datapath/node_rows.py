@@ -73,6 +73,7 @@ def _undecided_pod(owners: Ownership, index: TopologyIndex, pod: Pod, addr: str)
     else:
         why = plan
     row = _pod(owners, pod, Source.UNDECIDED, Reason[why.name])
+    row.flags = public_flag(eni, addr) if eni is not None else 0
     row.node = node.name if node is not None else None
     row.vpc, row.space = vpc_id or None, owners.spaces.get(vpc_id, -1) if vpc_id is not None else -1
     return _held(row, index, eni)
@@ -152,7 +153,5 @@ def _claim_interface(owners: Ownership, index: TopologyIndex, eni: Eni, own: Row
         replace(row, source=Source.UNDECIDED, reason=reason, flags=row.flags & RowFlag.WARM, rule=-1, table=None, profile_eni=None)
         for row in (own, warm)
     )
-    for addr in eni.addresses6:
-        owners.claim(own.space, host_prefix(addr), own6)
-    for prefix in eni.prefixes6:
-        owners.claim(own.space, network_prefix(prefix), warm6)
+    for text, row in (*((addr, own6) for addr in eni.addresses6), *((prefix, warm6) for prefix in eni.prefixes6)):
+        owners.claim(own.space, network_prefix(text), replace(row, flags=row.flags | public_flag(eni, text)))

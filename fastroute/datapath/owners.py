@@ -15,10 +15,8 @@ from fastroute.vpc import Address, attached_vpcs, effective_routes
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 LINK_LOCAL = ("169.254.0.0/16", "fe80::/10", "fd00:ec2::/32")
 AGENTS = ("169.254.20.10", "169.254.170.23", "fd00:ec2::23")
-NOT_GLOBAL = (
-    *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "224.0.0.0/3"),
-    *("fc00::/7", "ff00::/8"),
-)
+NEVER_UNICAST = ("0.0.0.0/8", "224.0.0.0/3", "ff00::/8")
+PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,10 +226,12 @@ class OwnerFinder:
     def _reserved(self, vpc_id: str, addr: Address) -> End | None:
         if _within(addr, LOOPBACK):
             return End(addr, Kind.UNKNOWN, is_loopback=True)
+        if _within(addr, NEVER_UNICAST):
+            return End(addr, Kind.UNKNOWN, Attribution.UNKNOWN)
         return End(addr, Kind.LINK_LOCAL) if _within(addr, LINK_LOCAL) else None
 
     def _special(self, vpc_id: str, addr: Address) -> End | None:
-        if _within(addr, NOT_GLOBAL) or (addr.version == 6 and not _within(addr, ("2000::/3",))):
+        if _within(addr, PRIVATE) or (addr.version == 6 and not _within(addr, ("2000::/3",))):
             return End(addr, Kind.UNKNOWN, Attribution.UNKNOWN)
         return None
 

@@ -104,10 +104,19 @@ def with_interface(row: Row, index: TopologyIndex, eni: Eni | None) -> Row:
     return row
 
 
-def public_flag(eni: Eni, addr: str) -> int:
-    """HAS_PUBLIC for an address of the interface with a public one associated, else 0."""
-    has_public = any(held.addr == addr and held.public_addr for held in eni.addresses)
-    return RowFlag.HAS_PUBLIC if has_public else 0
+_GLOBAL6 = network_prefix("2000::/3")
+
+
+def public_flag(eni: Eni, text: str) -> int:
+    """HAS_PUBLIC for an address of the interface that the Internet knows: a public one is associated, or it is global IPv6. Else 0.
+
+    `text` may be a delegated IPv6 prefix as well.
+    """
+    if ":" in text:
+        is_public = covers(_GLOBAL6, network_prefix(text))
+    else:
+        is_public = any(held.addr == text and held.public_addr for held in eni.addresses)
+    return RowFlag.HAS_PUBLIC if is_public else 0
 
 
 def bare_row(index: TopologyIndex, eni: Eni, space: int, flags: int) -> Row:
@@ -123,7 +132,7 @@ def claim_public(owners: Ownership, index: TopologyIndex, eni: Eni, primary: Row
         if held.public_addr:
             prefix = host_prefix(held.public_addr)
             identity = primary if held is eni.addresses[0] else bare_row(index, eni, primary.space, 0)
-            public = replace(identity, source=Source.OUTSIDE, reason=Reason.NONE, flags=RowFlag.PUBLIC)
+            public = replace(identity, source=Source.OUTSIDE, reason=Reason.NONE, flags=RowFlag.PUBLIC, host_pods=())
             for other in owners.spaces.values():
                 if not owners.is_inside(other, prefix):
                     owners.claim(other, prefix, public)

@@ -282,7 +282,7 @@ class _Maker:
         """From the interface, or the node itself, to the pod; and within a pod or node by its loopback."""
         hops = _Hops(_Texts())
         rows = self.rows
-        held = np.flatnonzero((rows.eni >= 0) | (rows.pod >= 0))
+        held = np.flatnonzero((rows.eni >= 0) | np.isin(rows.kind, (int(Kind.POD), int(Kind.NODE))))
         domains = hops.texts.codes(self.domains)
         prefixes = np.zeros(self.num_addressed, np.int32)
         prefixes[held] = hops.texts.codes(self.prefix_texts(held))
@@ -312,8 +312,11 @@ class _Maker:
 
     def _warm_exit(self, texts_: _Texts, rows: NDArray[np.int64]) -> dict[str, I32 | int | str]:
         """Nobody on the node holds the address: back out by table main."""
-        nodes, fib = self.compiled.tables.nodes, self.compiled.tables.decisions.fib
-        of_row = self.rows.node[rows]
-        is_on_link = fib[nodes.main_profile[of_row], self.rows.dst_class[rows]] == FibExit.ON_LINK if len(rows) else np.empty(0, bool)
+        if not len(rows):
+            return {}
+        nodes, decisions = self.compiled.tables.nodes, self.compiled.tables.decisions
+        of_row, dst_class = self.rows.node[rows], self.rows.dst_class[rows]
+        is_on_link = decisions.fib[nodes.main_profile[of_row], dst_class] == FibExit.ON_LINK
+        is_external = decisions.ranges[nodes.ranges[of_row], dst_class] & np.uint8(RangeFlag.EXTERNAL_SERVICE) != 0
         through = self._through(texts_, nodes.primary_eni[of_row], is_on_link=is_on_link, is_main=np.ones(len(rows), bool))
-        return {"rule_priority": RULE_MAIN, "table": "main", **through}
+        return {"rule_priority": np.where(is_external, RULE_EXTERNAL_SERVICE, RULE_MAIN).astype(np.int32), "table": "main", **through}

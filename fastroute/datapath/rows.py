@@ -57,8 +57,8 @@ def _claim_eni(owners: Ownership, index: TopologyIndex, eni: Eni) -> None:
     claim_public(owners, index, eni, bare_row(index, eni, space, 0))
     for cidr in eni.prefixes:
         owners.claim(space, network_prefix(cidr), bare_row(index, eni, space, 0))
-    for prefix in (*map(host_prefix, eni.addresses6), *map(network_prefix, eni.prefixes6)):
-        owners.claim(space, prefix, bare_row(index, eni, space, RowFlag.HAS_PUBLIC if covers(_GLOBAL6, prefix) else 0))
+    for text in (*eni.addresses6, *eni.prefixes6):
+        owners.claim(space, network_prefix(text), bare_row(index, eni, space, public_flag(eni, text)))
 
 
 def _claim_services(owners: Ownership, index: TopologyIndex) -> None:
@@ -175,14 +175,11 @@ def _behind(topology: Topology, vpc: Vpc, route: VpcRoute) -> Iterator[tuple[str
 
 
 # What nobody may claim, what AWS keeps for itself, and the rest of the world.
-_GLOBAL6 = network_prefix("2000::/3")
-_UNKNOWN_RANGES = (
-    *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "224.0.0.0/3"),
-    *("::/0", "fc00::/7", "ff00::/8"),
-)
+_PRIVATE_RANGES = ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "::/0", "fc00::/7")
+_NEVER_UNICAST = tuple(map(network_prefix, ("0.0.0.0/8", "224.0.0.0/3", "ff00::/8")))
 _LOOPBACK_RANGES = tuple(map(network_prefix, ("127.0.0.0/8", "::1/128")))
 _LINK_LOCAL_RANGES = tuple(map(network_prefix, ("169.254.0.0/16", "fe80::/10", "fd00:ec2::/32")))
-_RESERVED = _LOOPBACK_RANGES + _LINK_LOCAL_RANGES
+_RESERVED = _NEVER_UNICAST + _LOOPBACK_RANGES + _LINK_LOCAL_RANGES
 # NodeLocal DNSCache and the EKS Pod Identity agent, which sit on the node itself where they run.
 _AGENT_ADDRS = ("169.254.20.10", "169.254.170.23", "fd00:ec2::23")
 
@@ -196,8 +193,10 @@ def _claim_special(owners: Ownership) -> None:
             owners.claim(space, prefix, Row(Kind.LINK_LOCAL))
         for addr in _AGENT_ADDRS:
             owners.claim(space, host_prefix(addr), Row(Kind.LINK_LOCAL, flags=RowFlag.AGENT))
-        for cidr in _UNKNOWN_RANGES:
-            unknown = Row(Kind.UNKNOWN, attribution=Attribution.UNKNOWN)
+        unknown = Row(Kind.UNKNOWN, attribution=Attribution.UNKNOWN)
+        for prefix in _NEVER_UNICAST:
+            owners.claim(space, prefix, unknown)
+        for cidr in _PRIVATE_RANGES:
             owners.claim(space, network_prefix(cidr), _enclosing(claimed, network_prefix(cidr)) or unknown)
         for cidr in ("0.0.0.0/0", "2000::/3"):
             owners.claim(space, network_prefix(cidr), _enclosing(claimed, network_prefix(cidr)) or Row(Kind.INTERNET))

@@ -190,8 +190,6 @@ class VpcLegTable:
                 return leg(LegNext.DELIVER, Disposition.DELIVERED, self.spaces[follow.vpc_id], follow.vpc_id)
             case Next.TRANSIT:
                 space = key[0] if key else -1
-                if space == own_space:
-                    return leg(LegNext.END, Disposition.UNDECIDED, -1, "", 0)
                 if space >= 0:
                     domain = next(vpc_id for vpc_id, number in self.spaces.items() if number == space)
                     return leg(LegNext.DELIVER, Disposition.DELIVERED, space, domain, cls=int(PathClass.INTER_VPC))
