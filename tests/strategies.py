@@ -63,7 +63,6 @@ ENVIRONMENT = {
     "ENABLE_PREFIX_DELEGATION": ("true",),
     "ENABLE_POD_ENI": ("true",),
     "AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG": ("true",),
-    "ENABLE_IPv6": ("true",),
 }
 CONTAINERS = (
     (),
@@ -80,6 +79,7 @@ class _Account:
         self.draw = draw
         self.b = Builder()
         self.free: dict[str, list[str]] = {}
+        self.on_transit: list[str] = []
         self.num_public = 0
         self.num_enis = 0
 
@@ -116,7 +116,7 @@ class _Account:
         cidr, cidrs6, addrs = "", (), []
         if blocks and not self.rarely(8):
             quarter = list(ip_network(self.one(blocks)).subnets(2))[i]
-            cidr, addrs = str(quarter), [str(quarter[host]) for host in (*range(4, 64), quarter.num_addresses - 2)]
+            cidr, addrs = str(quarter), [str(quarter[host]) for host in range(4, min(64, quarter.num_addresses - 1))]
         if blocks6 and self.rarely(2):
             half = list(ip_network(blocks6[0]).subnets(new_prefix=64))[i]
             cidrs6 = (str(half),)
@@ -139,18 +139,30 @@ class _Account:
             b.t.vpn_gateways[f"vgw-{vpc_id}"] = VpnGateway(f"vgw-{vpc_id}", () if self.rarely() else (vpc_id,))
         for i in range(self.number(0, 2)):
             pair = self.some((*vpc_ids, "vpc-far"), 2, 2)
-            ends = [self.peering_end(vpc_id) for vpc_id in pair]
-            b.add(Peering(f"pcx-{i}", "expired" if self.rarely() else "active", *ends))
-        for i in range(self.number(0, 3)):
+            if not self.overlap(*pair):
+                b.add(Peering(f"pcx-{i}", "expired" if self.rarely() else "active", *(self.peering_end(vpc_id) for vpc_id in pair)))
+        for vpc_id in vpc_ids:
+            if not any(self.overlap(vpc_id, other) for other in self.on_transit):
+                self.on_transit.append(vpc_id)
+        for i in range(self.number(0, 3) if self.on_transit else 0):
             kind = "vpn" if self.rarely() else "vpc"
-            resource = self.one((*vpc_ids, "vpc-far")) if kind == "vpc" else "vpn-1"
+            resource = self.one((*self.on_transit, "vpc-far")) if kind == "vpc" else "vpn-1"
             state = "deleted" if self.rarely() else "available"
-            b.add(TransitGatewayAttachment(f"tgw-attach-{i}", self.one(("tgw-0", "tgw-1")), kind, resource, state))
+            b.add(TransitGatewayAttachment(f"tgw-attach-{i}", self.one(("tgw-0", "tgw-0", "tgw-1")), kind, resource, state))
         for list_id in self.some(tuple(LISTS), 3):
             b.add(PrefixList(list_id, list_id, LISTS[list_id]))
         if self.rarely(2):
             kind = "GatewayLoadBalancer" if self.rarely() else "Gateway"
             b.add(VpcEndpoint("vpce-0", self.one(vpc_ids), kind, "s3", (), (), ()))
+
+    def overlap(self, one: str, other: str) -> bool:
+        """Whether two VPCs share addresses: AWS lets them not be peered, and a transit gateway cannot route between them."""
+        blocks, others = ([ip_network(cidr) for cidr in self.blocks_of(vpc_id)] for vpc_id in (one, other))
+        return any(a.version == b.version and a.overlaps(b) for a in blocks for b in others)
+
+    def blocks_of(self, vpc_id: str) -> tuple[str, ...]:
+        vpc = self.b.t.vpcs.get(vpc_id)
+        return (*vpc.cidrs, *vpc.cidrs6) if vpc is not None else ()
 
     def peering_end(self, vpc_id: str) -> PeeringEnd:
         known = self.b.t.vpcs.get(vpc_id)
@@ -160,14 +172,14 @@ class _Account:
 
     def tables(self, vpc_id: str) -> None:
         subnets = [subnet.id for subnet in self.b.t.subnets.values() if subnet.vpc_id == vpc_id]
-        vpc = self.b.t.vpcs.get(vpc_id)
-        local = tuple(VpcRoute(cidr, TargetKind.LOCAL, "local") for cidr in ((*vpc.cidrs, *vpc.cidrs6) if vpc else ()))
+        local = tuple(VpcRoute(cidr, TargetKind.LOCAL, "local") for cidr in self.blocks_of(vpc_id))
         left = list(subnets)
         for i in range(self.number(1, 2)):
             mine = self.some(left, len(left)) if left else []
             left = [subnet for subnet in left if subnet not in mine]
             is_main = i == 0 and not self.rarely()
-            routes = tuple(self.route(vpc_id, destination) for destination in self.some(DESTINATIONS, 6))
+            destinations = dict.fromkeys((*self.some(DESTINATIONS, 6), *(("0.0.0.0/0", "::/0") if self.rarely(2) else ())))
+            routes = tuple(self.route(vpc_id, destination) for destination in destinations)
             more = tuple(self.propagated(vpc_id, destination) for destination in self.some(DESTINATIONS[:16], 2))
             self.b.add(RouteTable(f"rtb-{vpc_id}-{i}", vpc_id, REGION, is_main, tuple(mine), (), (*local, *routes, *more)))
 
@@ -179,8 +191,9 @@ class _Account:
         mine = [peering.id for peering in t.peerings.values() if vpc_id in {peering.requester.vpc_id, peering.accepter.vpc_id}]
         targets = [
             *((TargetKind.INTERNET_GATEWAY, name) for name in ("igw-0", "igw-1")),
-            *((TargetKind.NAT_GATEWAY, name) for name in ("nat-0", "nat-1")),
-            *((TargetKind.TRANSIT_GATEWAY, name) for name in ("tgw-0", "tgw-1")),
+            *((TargetKind.NAT_GATEWAY, nat.id) for nat in t.nat_gateways.values() if nat.vpc_id == vpc_id),
+            (TargetKind.NAT_GATEWAY, "nat-gone"),
+            *((TargetKind.TRANSIT_GATEWAY, name) for name in (("tgw-0", "tgw-1") if vpc_id in self.on_transit else ("tgw-2",))),
             *((TargetKind.PEERING, name) for name in (*mine, "pcx-gone")),
             (TargetKind.VPN_GATEWAY, f"vgw-{vpc_id}"),
             *((kind, kind.name) for kind in (TargetKind.INTERFACE, TargetKind.INSTANCE, TargetKind.OTHER)),
@@ -255,6 +268,7 @@ class _Account:
         enis: list[Eni] = []
         home = self.one(subnets)
         neighbours = [s for s in subnets if self.b.t.subnets[s].vpc_id == self.b.t.subnets[home].vpc_id or self.rarely(20)]
+        first = 1 if self.rarely(12) else 0
         for device in range(0 if self.rarely(10) else self.number(1, NODE_ENIS)):
             tags = {"node.k8s.amazonaws.com/no_manage": "true"} if self.rarely(8) else {}
             if self.rarely(3):
@@ -263,7 +277,7 @@ class _Account:
                 self.eni(
                     home if device == 0 else self.one(neighbours),
                     instance_id=instance,
-                    device_number=device + (1 if self.rarely(12) else 0),
+                    device_number=first + device,
                     network_card=1 if device > 0 and self.rarely(8) else 0,
                     tags=tags,
                 )
@@ -332,4 +346,6 @@ def topologies(draw: st.DrawFn) -> Topology:
     account.services()
     for variable in account.some(tuple(ENVIRONMENT), 3):
         account.b.t.cni_env[variable] = account.one(ENVIRONMENT[variable])
+    if account.rarely(10):
+        account.b.t.cni_env["ENABLE_IPv6"] = "true"
     return account.b.t

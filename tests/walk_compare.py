@@ -21,16 +21,14 @@ TCP_FLAGS = (-1, 0, 2, 3, 18, 19, 16)
 def flows_of(topology: Topology, rng: random.Random, n: int, family: int = 4) -> list[Flow]:
     """At most n flows between interesting addresses of a family, most of them of pods and interfaces, recorded and simulated."""
     addresses = zoo.interesting_addresses(topology, family)
-    pods = {addr for pod in topology.pods.values() for addr in pod.addrs}
-    held = pods | {eni.addresses[0].addr for eni in topology.enis.values() if eni.addresses}
+    held = {addr for pod in topology.pods.values() for addr in pod.addrs}
+    held |= {eni.addresses[0].addr for eni in topology.enis.values() if eni.addresses}
     likely = [addr for addr in addresses if addr in held] or addresses
     flows = []
     for _ in range(n):
-        src, dst = (rng.choice(likely if rng.random() < 0.5 else addresses) for _ in range(2))
-        # A warm address that sends to itself is a pod for one end and nobody for the other: no such packet exists.
-        if src != dst or src in held:
-            protocol, flags, is_recorded = rng.choice((TCP, TCP, UDP, ICMP)), rng.choice(TCP_FLAGS), rng.random() < 0.7
-            flows.append(Flow(src, dst, protocol, rng.choice(PORTS), rng.choice(PORTS), flags, is_recorded))
+        src, dst = (rng.choice(likely if rng.random() < 0.6 else addresses) for _ in range(2))
+        protocol, flags, is_recorded = rng.choice((TCP, TCP, UDP, ICMP)), rng.choice(TCP_FLAGS), rng.random() < 0.7
+        flows.append(Flow(src, dst, protocol, rng.choice(PORTS), rng.choice(PORTS), flags, is_recorded))
     return flows
 
 
@@ -121,7 +119,7 @@ def expected(topology: Topology, e: Explanation) -> dict[str, object]:
         out[f"{side}_eni"] = end.eni.id if end.eni else None
         out[f"{side}_subnet"] = (end.eni.subnet_id or None) if end.eni else end.subnet.id if end.subnet else None
         out[f"{side}_az"] = (end.subnet.az_id or None) if end.subnet else None
-        out[f"{side}_vpc"] = None if is_service else (end.eni.vpc_id if end.eni else end.vpc_id)
+        out[f"{side}_vpc"] = None if is_service else (end.eni.vpc_id if end.eni else end.vpc_id) or None
         out[f"{side}_service"] = end.service.name if end.service else None
     return out
 
@@ -135,6 +133,10 @@ def compare(topology: Topology, flows: list[Flow], vpc_id: str) -> None:
     """
     compiled, explainer = datapath.compile_topology(topology), Explainer(topology)
     for flow, got in zip(flows, answer(compiled, flows, vpc_id), strict=True):
-        want = expected(topology, explainer.explain(flow, vpc_id))
+        explanation = explainer.explain(flow, vpc_id)
+        if flow.src == flow.dst and explanation.src.is_warm:
+            # A warm address that sends to itself is a pod for one end and nobody for the other: no such packet exists.
+            continue
+        want = expected(topology, explanation)
         differing = {key: (value, want[key]) for key, value in got.items() if value != want[key]}
         assert not differing, f"{vpc_id} {flow}: (kernel, explain) differ in {differing}"
