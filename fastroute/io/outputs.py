@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
+
+import msgspec
 
 from fastroute.errors import OutputError
 
@@ -36,7 +37,7 @@ class OutputFolder:
             if folder.exists():
                 _make_room(folder, overwrite)
             self._make_folder(folder)
-            self._write_now(folder / UNFINISHED, json.dumps({"files": [str(relative) for relative in self._relatives]}).encode())
+            self._write_now(folder / UNFINISHED, msgspec.json.encode({"files": [str(relative) for relative in self._relatives]}))
         except OutputError:
             raise
         except OSError as error:
@@ -63,7 +64,7 @@ class OutputFolder:
     def finish(self, manifest: dict[str, Any]) -> None:
         """Write the manifest: the run is complete."""
         try:
-            self._write_now(self.folder / MANIFEST, json.dumps(manifest, indent=2).encode())
+            self._write_now(self.folder / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=2))
             (self.folder / UNFINISHED).unlink()
         except OSError as error:
             raise self.failure(self.folder / MANIFEST, error) from error
@@ -117,15 +118,16 @@ def _make_room(folder: Path, overwrite: bool) -> None:
 def _remove_earlier(folder: Path, listing: str) -> None:
     """Remove what the earlier run wrote, and nothing else."""
     try:
-        listed = json.loads((folder / listing).read_text())["files"]
+        listed = msgspec.json.decode((folder / listing).read_bytes())["files"]
         relatives = [PurePosixPath(item["output"] if isinstance(item, dict) else item) for item in listed]
-    except (ValueError, KeyError, TypeError) as error:
+    except (msgspec.DecodeError, KeyError, TypeError) as error:
         raise OutputError(f"{folder / listing}: does not list what the earlier run wrote; empty the folder by hand") from error
+    outside = next((relative for relative in relatives if ".." in relative.parts or relative.is_absolute()), None)
+    if outside is not None:
+        raise OutputError(f"{folder / listing}: names {outside}, outside of the folder; empty the folder by hand")
     parents: set[Path] = set()
     for relative in relatives:
         target = folder / relative
-        if ".." in relative.parts or relative.is_absolute():
-            raise OutputError(f"{folder / listing}: names {relative}, outside of the folder; empty the folder by hand")
         for path in (target, target.with_name(f".{target.name}.partial")):
             path.unlink(missing_ok=True)
         parents.update(folder / parent for parent in relative.parents)

@@ -13,8 +13,8 @@ from fastroute.errors import InputError
 from fastroute.flows import MEASURES, Account, Aggregation, Fields, Router, find_fields, total_of
 from fastroute.flows.groups import Groups
 from fastroute.io.flowlogs import FlowFile, discover, open_flows
-from fastroute.jobs.pipeline import run_all
-from fastroute.jobs.route import Paths, Progress, listed
+from fastroute.jobs.pipeline import Progress, Reporter, run_all
+from fastroute.jobs.route import Paths, listed
 
 
 class Aggregate(NamedTuple):
@@ -65,15 +65,11 @@ def aggregate_files(
     files = [open_flows(file) for file in discover(listed(paths)).files]
     aggregation = Aggregation(engine.compiled, by, files[0].schema.names)
     router = engine.router(())
-    works = [_FileSums(file, aggregation, router, simulated) for file in files]
     rows = sum(file.num_rows for file in files)
+    reporter = Reporter(progress, "route", rows)
+    works = [_FileSums(file, aggregation, router, simulated, reporter) for file in files]
 
-    def report() -> None:
-        if progress is not None:
-            progress("route", sum(work.account.records for work in works), rows)
-
-    report()
-    run_all(works, num_threads(threads), report)
+    run_all(works, num_threads(threads))
     total = total_of(work.account for work in works)
     total.check()
     if total.records != rows:
@@ -89,12 +85,13 @@ class _Part(NamedTuple):
 class _FileSums:
     """One file on its way through the pipeline: only the columns that decide are read."""
 
-    def __init__(self, source: FlowFile, aggregation: Aggregation, router: Router, simulated: bool | None) -> None:
+    def __init__(self, source: FlowFile, aggregation: Aggregation, router: Router, simulated: bool | None, reporter: Reporter) -> None:
         self.source = source
         self.num_chunks = len(source.chunks)
         self.account = Account()
         self._aggregation = aggregation
         self._router = router
+        self._reporter = reporter
         names = source.schema.names
         try:
             self._fields = find_fields(names, simulated=simulated)
@@ -124,6 +121,7 @@ class _FileSums:
         """Take a chunk's sums."""
         self._aggregation.add(part.groups)
         self.account.add(part.account)
+        self._reporter.add(part.account.records)
 
     def finish(self) -> None:
         """Hold the file's account to its records."""

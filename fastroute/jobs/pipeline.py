@@ -7,6 +7,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much is done, and of how much."""
+
 
 class Work(Protocol):
     """One file to go through."""
@@ -47,10 +50,9 @@ class Pipeline:
     held already: memory is bounded by chunks, not by files. The order of the files is that in which they are started.
     """
 
-    def __init__(self, works: Iterable[Work], threads: int, on_written: Callable[[], None] | None = None) -> None:
+    def __init__(self, works: Iterable[Work], threads: int) -> None:
         self._works = iter(works)
         self._threads = threads
-        self._on_written = on_written
         self._turn = threading.Condition()
         self._open: deque[_File] = deque()
         self._to_compute: Iterator[tuple[_File, int]] = self._chunks()
@@ -142,11 +144,33 @@ class Pipeline:
                 del file.results[file.written]
                 file.written += 1
                 self._held -= 1
-            if self._on_written is not None:
-                self._on_written()
             self._turn.notify_all()
 
 
-def run_all(works: Sequence[Work], threads: int, on_written: Callable[[], None] | None = None) -> None:
+def run_all(works: Sequence[Work], threads: int) -> None:
     """Go through files over threads; see `Pipeline`."""
-    Pipeline(works, threads, on_written).run()
+    Pipeline(works, threads).run()
+
+
+class Reporter:
+    """Counts the records that are done, from any thread, and tells of each step.
+
+    Parameters
+    ----------
+    progress : called with (`stage`, records done, `total`), one call at a time
+    """
+
+    def __init__(self, progress: Progress | None, stage: str, total: int) -> None:
+        self._progress = progress
+        self._stage = stage
+        self._total = total
+        self._done = 0
+        self._lock = threading.Lock()
+        self.add(0)
+
+    def add(self, records: int) -> None:
+        """Some more are done."""
+        with self._lock:
+            self._done += records
+            if self._progress is not None:
+                self._progress(self._stage, self._done, self._total)

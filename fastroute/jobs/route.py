@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -20,11 +20,9 @@ from fastroute.io.flowlogs import PARQUET_SUFFIXES, FlowFile, Found, InputFile, 
 from fastroute.io.manifest import FileEntry, Manifest, sha256_of
 from fastroute.io.outputs import PATHS, OutputFolder
 from fastroute.io.parquet import COMPRESSION, EncodeWriter, write_legs
-from fastroute.jobs.pipeline import run_all
+from fastroute.jobs.pipeline import Progress, Reporter, run_all
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much is done, and of how much."""
 
 
 class _Part(NamedTuple):
@@ -184,6 +182,8 @@ class _FileWork:
         """Write a chunk."""
         self._open().write(part.table, part.added)
         self.account.add(part.account)
+        assert self._routing is not None
+        self._routing.reporter.add(part.table.num_rows)
 
     def finish(self) -> None:
         """Close the file, give it its name, and note what it was."""
@@ -226,24 +226,18 @@ class _Routing:
     def __init__(self, router: Router, works: list[_FileWork], progress: Progress | None) -> None:
         self.router = router
         self.works = works
-        self._progress = progress
-        self._total = sum(work.source.num_rows for work in works)
+        self.reporter = Reporter(progress, "route", sum(work.source.num_rows for work in works))
 
     def run(self, outputs: OutputFolder, threads: int) -> None:
         """Route and write everything."""
         for work in self.works:
             work.attach(self, outputs)
-        self._report()
-        run_all(self.works, threads, self._report)
+        run_all(self.works, threads)
 
     def abandon(self) -> None:
         """Close what is open."""
         for work in self.works:
             work.abandon()
-
-    def _report(self) -> None:
-        if self._progress is not None:
-            self._progress("route", sum(work.account.records for work in self.works), self._total)
 
 
 def _write_paths(outputs: OutputFolder, engine: Engine) -> None:

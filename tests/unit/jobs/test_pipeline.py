@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from fastroute.jobs.pipeline import run_all
+from fastroute.jobs.pipeline import Reporter, run_all
 
 
 class Recorder:
@@ -77,9 +77,22 @@ def test_a_failure_stops_all_and_is_raised(threads: int) -> None:
     assert threading.active_count() == 1 or not any(thread.name.startswith("fastroute-") for thread in threading.enumerate())
 
 
-def test_failure_of_the_report_stops_too() -> None:
-    def report() -> None:
-        raise KeyboardInterrupt
+def test_failure_of_a_write_stops_too() -> None:
+    class Full(Recorder):
+        def write(self, result: int) -> None:
+            raise OSError(28, "No space left on device")
 
-    with pytest.raises(KeyboardInterrupt):
-        run_all([Recorder("a", 30, [])], 2, report)
+    with pytest.raises(OSError, match="No space left"):
+        run_all([Full("a", 30, []), Recorder("b", 30, [])], 2)
+
+
+def test_reporter_counts_over_threads_and_is_called_one_at_a_time() -> None:
+    calls: list[tuple[str, int, int]] = []
+    reporter = Reporter(lambda *call: calls.append(call), "route", 400)
+    threads = [threading.Thread(target=lambda: [reporter.add(1) for _ in range(100)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert calls == [("route", done, 400) for done in range(401)]
+    Reporter(None, "route", 0).add(1)
