@@ -31,7 +31,8 @@ class OutputFolder:
     def __init__(self, folder: Path, relatives: Iterable[PurePosixPath], *, overwrite: bool = False) -> None:
         self.folder = folder
         self._relatives = list(relatives)
-        self._made: list[Path] = []
+        self._folders: set[Path] = set()
+        self._files: set[Path] = set()
         self._temporaries: set[Path] = set()
         try:
             if folder.exists():
@@ -58,7 +59,7 @@ class OutputFolder:
         temporary = target.with_name(f".{target.name}.partial")
         os.replace(temporary, target)
         self._temporaries.discard(temporary)
-        self._made.append(target)
+        self._files.add(target)
         return target
 
     def finish(self, manifest: dict[str, Any]) -> None:
@@ -71,9 +72,13 @@ class OutputFolder:
 
     def abandon(self) -> None:
         """Remove everything that this run has made, folders included."""
-        for path in (*self._temporaries, *reversed(self._made)):
+        for path in (*self._temporaries, *self._files):
             with contextlib.suppress(OSError):
-                path.rmdir() if path.is_dir() else path.unlink()
+                path.unlink()
+        # By depth, not by time: threads make the folders of their files side by side.
+        for path in sorted(self._folders, key=lambda folder: -len(folder.parts)):
+            with contextlib.suppress(OSError):
+                path.rmdir()
 
     def failure(self, path: Path, error: OSError) -> OutputError:
         """The error of this family for one of the system."""
@@ -89,7 +94,7 @@ class OutputFolder:
         for path in reversed(missing):
             with contextlib.suppress(FileExistsError):
                 path.mkdir()
-                self._made.append(path)
+                self._folders.add(path)
 
     def _write_now(self, path: Path, content: bytes) -> None:
         temporary = path.with_name(f".{path.name}.partial")
@@ -97,7 +102,7 @@ class OutputFolder:
         temporary.write_bytes(content)
         os.replace(temporary, path)
         self._temporaries.discard(temporary)
-        self._made.append(path)
+        self._files.add(path)
 
 
 def _make_room(folder: Path, overwrite: bool) -> None:

@@ -1,6 +1,7 @@
 """An output folder: whole or not at all, and never over other people's files."""
 
 import json
+import threading
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -53,6 +54,20 @@ def test_abandoned_run_leaves_what_was_there_before(tmp_path: Path, exists: bool
     folder.begin(ONE).write_text("half")
     folder.abandon()
     assert remains(tmp_path) == (["deep", "deep/out"] if exists else [])
+
+
+def test_abandoned_run_of_many_threads(tmp_path: Path) -> None:
+    """Whoever made a folder, and whenever its making was noted, it goes."""
+    for attempt in range(30):
+        folder = OutputFolder(tmp_path / "out", [])
+        places = [PurePosixPath(f"day={i % 3}/hour={i % 2}/{i}.parquet") for i in range(12)]
+        threads = [threading.Thread(target=write, args=(folder, place)) for place in places]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        folder.abandon()
+        assert remains(tmp_path) == [], attempt
 
 
 def test_overwrite_removes_what_the_earlier_run_wrote_and_nothing_else(tmp_path: Path) -> None:
