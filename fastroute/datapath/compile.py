@@ -47,7 +47,7 @@ from fastroute.topology import EniRole, Topology, TopologyIndex
 from fastroute.vocab import Kind
 
 _TEXT_COLUMNS = ("namespace", "pod", "owner_kind", "owner", "node", "eni", "subnet", "az", "vpc", "service", "table")
-_NUMBER_COLUMNS = {"kind": np.uint8, "attribution": np.uint8, "source": np.uint8, "reason": np.uint8, "flags": np.uint16}
+_NUMBER_COLUMNS = {"kind": np.uint8, "attribution": np.uint8, "source": np.uint8, "reason": np.uint8, "row_flags": np.uint16}
 # A VPC hop has no rule priority.
 LEG_TEXT_COLUMNS = ("leg", "reason", *(name for name in Hop._fields if name != "rule_priority"))
 _LOW_64 = (1 << 64) - 1

@@ -92,7 +92,7 @@ def guess_spaces(
         holds = np.zeros(n, bool)
         for family, v4, hi, lo in (first, second):
             rows = _locate_once(compiled, spaces, family, v4, hi, lo)
-            public = compiled.rows.flags[rows] & np.uint16(RowFlag.PUBLIC) != 0
+            public = compiled.rows.row_flags[rows] & np.uint16(RowFlag.PUBLIC) != 0
             own = (compiled.rows.space[rows] == space) & ~public & (compiled.rows.kind[rows] != Kind.UNKNOWN)
             holds |= (rows >= 0) & own
         found[holds] = space

@@ -53,7 +53,7 @@ def _held(row: Row, index: TopologyIndex, eni: Eni | None) -> Row:
 def _attached_pod(owners: Ownership, index: TopologyIndex, plan: NodePlan, attached: PodAttachment) -> Row:
     addr, eni, table = attached.addr, attached.eni, attached.table_id
     row = _pod(owners, attached.pod, *((Source.POD, Reason.NONE) if eni is not None else (Source.UNDECIDED, Reason.NOT_HELD)))
-    row.flags = RowFlag.POD_ROUTE | (public_flag(eni, addr) if eni is not None else 0)
+    row.row_flags = RowFlag.POD_ROUTE | (public_flag(eni, addr) if eni is not None else 0)
     row.node, row.vpc, row.space, row.veth = plan.node.name, plan.vpc.id, owners.spaces[plan.vpc.id], attached.veth
     row.profile_eni = eni.id if eni is not None else None
     row.rule, row.table = RULE_MAIN if table == TABLE_MAIN else RULE_FROM_POD, table_text(table)
@@ -73,7 +73,7 @@ def _undecided_pod(owners: Ownership, index: TopologyIndex, pod: Pod, addr: str)
     else:
         why = plan
     row = _pod(owners, pod, Source.UNDECIDED, Reason[why.name])
-    row.flags = public_flag(eni, addr) if eni is not None else 0
+    row.row_flags = public_flag(eni, addr) if eni is not None else 0
     row.node = node.name if node is not None else None
     row.vpc, row.space = vpc_id or None, owners.spaces.get(vpc_id, -1) if vpc_id is not None else -1
     return _held(row, index, eni)
@@ -118,14 +118,14 @@ def _primary_address(row: Row, plan: NodePlan | Unmodelled, eni: Eni) -> Row:
     """Give a node's row what holds for the primary address of one of its interfaces."""
     flags = RowFlag.SHARED_PRIMARY if len(eni.addresses) > 1 or eni.prefixes else 0
     if isinstance(plan, Unmodelled):
-        return replace(row, reason=Reason[plan.name], flags=flags)
+        return replace(row, reason=Reason[plan.name], row_flags=flags)
     if eni is not plan.primary and eni not in plan.managed:
-        return replace(row, reason=Reason.UNMANAGED, flags=flags)
+        return replace(row, reason=Reason.UNMANAGED, row_flags=flags)
     flags |= RowFlag.NODE_LOCAL
     if eni is plan.primary and plan.pods and not plan.settings.external_snat:
         flags |= RowFlag.SNAT_ADDR
     rule = RULE_MAIN if eni is plan.primary else RULE_FROM_ENI
-    return replace(row, source=Source.HOST, flags=flags, profile_eni=eni.id, rule=rule, table=table_text(table_of_eni(eni)))
+    return replace(row, source=Source.HOST, row_flags=flags, profile_eni=eni.id, rule=rule, table=table_text(table_of_eni(eni)))
 
 
 def _claim_interface(owners: Ownership, index: TopologyIndex, eni: Eni, own: Row) -> None:
@@ -137,21 +137,21 @@ def _claim_interface(owners: Ownership, index: TopologyIndex, eni: Eni, own: Row
         kind=Kind.ENI,
         source=Source.POD if is_derived else Source.UNDECIDED,
         attribution=Attribution.INFERRED,
-        flags=RowFlag.WARM,
+        row_flags=RowFlag.WARM,
         rule=(RULE_MAIN if is_main else RULE_FROM_POD) if is_derived else -1,
         ports=-1,
         host_pods=(),
     )
     for held in eni.addresses:
         row = own if held is eni.addresses[0] else warm
-        owners.claim(own.space, host_prefix(held.addr), replace(row, flags=row.flags | public_flag(eni, held.addr)))
+        owners.claim(own.space, host_prefix(held.addr), replace(row, row_flags=row.row_flags | public_flag(eni, held.addr)))
     for prefix in eni.prefixes:
         owners.claim(own.space, network_prefix(prefix), warm)
     claim_public(owners, index, eni, own)
     reason = Reason.IPV6 if own.reason in {Reason.NONE, Reason.UNMANAGED} else own.reason
     own6, warm6 = (
-        replace(row, source=Source.UNDECIDED, reason=reason, flags=row.flags & RowFlag.WARM, rule=-1, table=None, profile_eni=None)
+        replace(row, source=Source.UNDECIDED, reason=reason, row_flags=row.row_flags & RowFlag.WARM, rule=-1, table=None, profile_eni=None)
         for row in (own, warm)
     )
     for text, row in (*((addr, own6) for addr in eni.addresses6), *((prefix, warm6) for prefix in eni.prefixes6)):
-        owners.claim(own.space, network_prefix(text), replace(row, flags=row.flags | public_flag(eni, text)))
+        owners.claim(own.space, network_prefix(text), replace(row, row_flags=row.row_flags | public_flag(eni, text)))

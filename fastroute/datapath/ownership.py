@@ -23,7 +23,7 @@ class Row:
     source: Source = Source.OUTSIDE
     attribution: Attribution = Attribution.EXACT
     reason: Reason = Reason.NONE
-    flags: int = 0
+    row_flags: int = 0
     namespace: str | None = None
     pod: str | None = None
     owner_kind: str | None = None
@@ -123,7 +123,7 @@ def bare_row(index: TopologyIndex, eni: Eni, space: int, flags: int) -> Row:
     """An address of an interface that is no node's."""
     if eni.role is EniRole.VPC_ENDPOINT:
         flags |= RowFlag.ENDPOINT
-    return with_interface(Row(Kind.ENI, Source.BARE, flags=flags, space=space), index, eni)
+    return with_interface(Row(Kind.ENI, Source.BARE, row_flags=flags, space=space), index, eni)
 
 
 def claim_public(owners: Ownership, index: TopologyIndex, eni: Eni, primary: Row) -> None:
@@ -132,7 +132,7 @@ def claim_public(owners: Ownership, index: TopologyIndex, eni: Eni, primary: Row
         if held.public_addr:
             prefix = host_prefix(held.public_addr)
             identity = primary if held is eni.addresses[0] else bare_row(index, eni, primary.space, 0)
-            public = replace(identity, source=Source.OUTSIDE, reason=Reason.NONE, flags=RowFlag.PUBLIC, host_pods=())
+            public = replace(identity, source=Source.OUTSIDE, reason=Reason.NONE, row_flags=RowFlag.PUBLIC, host_pods=())
             for other in owners.spaces.values():
                 if not owners.is_inside(other, prefix):
                     owners.claim(other, prefix, public)

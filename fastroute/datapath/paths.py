@@ -291,8 +291,8 @@ class _Maker:
         leg = rows.destination_leg[inside] + np.int32(DestinationLeg.LOOPBACK)
         hops.add(leg, 0, domain=domains[inside], prefix=prefixes[inside], next_domain=domains[inside], **looped)
         # A pod whose address no interface holds is still reached from its own node.
-        arriving = held[(rows.eni[held] >= 0) | (rows.flags[held] & np.uint16(RowFlag.POD_ROUTE) != 0)]
-        flags = rows.flags[arriving]
+        arriving = held[(rows.eni[held] >= 0) | (rows.row_flags[held] & np.uint16(RowFlag.POD_ROUTE) != 0)]
+        flags = rows.row_flags[arriving]
         is_pod = flags & np.uint16(RowFlag.POD_ROUTE) != 0
         is_local = ~is_pod & (flags & np.uint16(RowFlag.NODE_LOCAL) != 0)
         is_warm = ~is_pod & ~is_local & (flags & np.uint16(RowFlag.WARM) != 0) & (rows.source[arriving] == Source.POD)

@@ -93,7 +93,7 @@ def _claim_vpc(owners: Ownership, index: TopologyIndex, vpc: Vpc) -> None:
     space = owners.spaces[vpc.id]
     for cidr in vpc.cidrs:
         family, base, length = network_prefix(cidr)
-        resolver = Row(Kind.AWS_SERVICE, flags=RowFlag.RESOLVER, vpc=vpc.id, space=space)
+        resolver = Row(Kind.AWS_SERVICE, row_flags=RowFlag.RESOLVER, vpc=vpc.id, space=space)
         owners.claim(space, (family, base + 2, 32), resolver)
         owners.claim(space, (family, base, length), Row(Kind.SUBNET, Source.NOBODY, vpc=vpc.id, space=space))
     for cidr in vpc.cidrs6:
@@ -188,11 +188,11 @@ def _claim_special(owners: Ownership) -> None:
     for space in owners.spaces.values():
         claimed = dict(owners.prefixes[space])
         for prefix in _LOOPBACK_RANGES:
-            owners.claim(space, prefix, Row(Kind.UNKNOWN, flags=RowFlag.LOOPBACK))
+            owners.claim(space, prefix, Row(Kind.UNKNOWN, row_flags=RowFlag.LOOPBACK))
         for prefix in _LINK_LOCAL_RANGES:
             owners.claim(space, prefix, Row(Kind.LINK_LOCAL))
         for addr in _AGENT_ADDRS:
-            owners.claim(space, host_prefix(addr), Row(Kind.LINK_LOCAL, flags=RowFlag.AGENT))
+            owners.claim(space, host_prefix(addr), Row(Kind.LINK_LOCAL, row_flags=RowFlag.AGENT))
         unknown = Row(Kind.UNKNOWN, attribution=Attribution.UNKNOWN)
         for prefix in _NEVER_UNICAST:
             owners.claim(space, prefix, unknown)

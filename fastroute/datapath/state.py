@@ -33,7 +33,7 @@ class Source(IntEnum):
 
 
 class RowFlag(IntEnum):
-    """What else is known of an address; bits of `rows.flags`."""
+    """What else is known of an address; bits of `rows.row_flags`."""
 
     POD_ROUTE = 1
     """Its node has a rule 512 and a route to its veth."""
@@ -111,7 +111,7 @@ class Rows(NamedTuple):
     attribution: U8
     source: U8
     reason: U8
-    flags: NDArray[np.uint16]
+    row_flags: NDArray[np.uint16]
     namespace: I32
     pod: I32
     owner_kind: I32
@@ -255,7 +255,7 @@ def records_of(columns: NamedTuple, fields: tuple[str, ...] | None = None) -> np
 
 
 WALKED_ROW_FIELDS = (
-    *("kind", "attribution", "source", "reason", "flags", "namespace", "pod", "node", "eni", "space"),
+    *("kind", "attribution", "source", "reason", "row_flags", "namespace", "pod", "node", "eni", "space"),
     *("dst_class", "profile", "rule", "table", "route_table", "ports", "source_leg", "destination_leg"),
 )
 """Columns of Rows that the kernels read; the others are for decoding."""

@@ -210,9 +210,9 @@ def attribution_of(row, range_flags, other_opened, packet_addresses):
     """How surely one end was identified. A node's address that also stands for pods behind source NAT is ambiguous towards
     ranges that are translated, unless the other end opened the connection."""
     found = np.int64(row.attribution)
-    if not packet_addresses and has(row.flags, RowFlag.SHARED_PRIMARY.value):
+    if not packet_addresses and has(row.row_flags, RowFlag.SHARED_PRIMARY.value):
         found = max(found, np.int64(Attribution.AMBIGUOUS.value))
-    if has(row.flags, RowFlag.SNAT_ADDR.value) and not other_opened and has(range_flags, RangeFlag.SNAT.value):
+    if has(row.row_flags, RowFlag.SNAT_ADDR.value) and not other_opened and has(range_flags, RangeFlag.SNAT.value):
         found = max(found, np.int64(Attribution.AMBIGUOUS.value))
     return found
 
@@ -255,16 +255,16 @@ def exit_of_node(s, d, primary, range_flags, fib_main, fib_own, opened_by_src, t
     """
     leg = s.source_leg
     same_node = s.node == d.node
-    if same_node and has(d.flags, RowFlag.NODE_LOCAL.value):
+    if same_node and has(d.row_flags, RowFlag.NODE_LOCAL.value):
         path = path_number(leg + SourceLeg.LOCAL.value, 0, d.destination_leg + DestinationLeg.FROM_HOST.value)
         return ends_at_source(-1, 0, table_local, -1, PathClass.SAME_NODE.value, Disposition.DELIVERED.value, 0, path)
     if fib_main == FibExit.BROADCAST:
         path = path_number(leg + SourceLeg.BROADCAST.value, 0, 0)
         return ends_at_source(-1, 0, table_local, -1, PathClass.UNCLASSIFIED.value, Disposition.NO_SUCH_ADDRESS.value, 0, path)
-    if same_node and has(d.flags, RowFlag.POD_ROUTE.value):
+    if same_node and has(d.row_flags, RowFlag.POD_ROUTE.value):
         path = path_number(leg + SourceLeg.TO_POD.value, 0, d.destination_leg + DestinationLeg.FROM_HOST.value)
         return ends_at_source(-1, 512, table_main, -1, PathClass.SAME_NODE.value, Disposition.DELIVERED.value, 0, path)
-    if has(d.flags, RowFlag.AGENT.value):
+    if has(d.row_flags, RowFlag.AGENT.value):
         return ends_at_source(-1, -1, -1, -1, PathClass.LINK_LOCAL.value, Disposition.UNDECIDED.value, Reason.AGENT.value, -1)
     is_pod = s.source == Source.POD
     is_snat_addr = not is_pod and s.eni == primary
@@ -289,7 +289,7 @@ def zone_class(out_az, in_az):
 @njit(cache=True, nogil=True)
 def arrival(d):
     """What becomes of a packet at the interface that holds its destination -> (disposition, reason)."""
-    if has(d.flags, RowFlag.WARM.value) and d.source == Source.POD:
+    if has(d.row_flags, RowFlag.WARM.value) and d.source == Source.POD:
         return np.int64(Disposition.LOOP.value), np.int64(0)
     if d.reason != Reason.NONE and d.reason != Reason.UNMANAGED:
         return np.int64(Disposition.UNDECIDED.value), np.int64(d.reason)
@@ -320,9 +320,9 @@ def way_by_leg(s, d, out, exit_, has_public, leg, number, in_az):
     vpc_leg, destination_leg, in_eni, reason = np.int64(number) * NUM_VPC_LEG_WAYS, np.int64(0), np.int64(-1), np.int64(0)
     reaches = False
     if leg.next == LegNext.DELIVER:
-        reaches = d.space == leg.space and d.eni >= 0 and not has(d.flags, RowFlag.PUBLIC.value)
+        reaches = d.space == leg.space and d.eni >= 0 and not has(d.row_flags, RowFlag.PUBLIC.value)
         if not reaches:
-            is_resolver = has(d.flags, RowFlag.RESOLVER.value) and d.space == leg.space
+            is_resolver = has(d.row_flags, RowFlag.RESOLVER.value) and d.space == leg.space
             disposition = np.int64(Disposition.DELIVERED.value if is_resolver else Disposition.NO_SUCH_ADDRESS.value)
             if path_class < 0:
                 path_class = np.int64(PathClass.INTRA_AZ.value if is_resolver else PathClass.UNCLASSIFIED.value)
@@ -330,14 +330,14 @@ def way_by_leg(s, d, out, exit_, has_public, leg, number, in_az):
         disposition = np.int64(Disposition.NO_PUBLIC_ADDRESS.value)
         vpc_leg += VpcLegWay.NO_PUBLIC_ADDRESS.value
     elif leg.next == LegNext.INTERNET or leg.next == LegNext.INTERNET_NAT:
-        reaches = has(d.flags, RowFlag.PUBLIC.value)
+        reaches = has(d.row_flags, RowFlag.PUBLIC.value)
     if reaches:
         in_eni = np.int64(d.eni)
         disposition, reason = arrival(d)
         destination_leg = np.int64(d.destination_leg) + DestinationLeg.FROM_VPC.value
     if path_class < 0:
         path_class = zone_class(out.az, in_az) if reaches else np.int64(PathClass.UNCLASSIFIED.value)
-    if has(s.flags, RowFlag.ENDPOINT.value) or has(d.flags, RowFlag.ENDPOINT.value):
+    if has(s.row_flags, RowFlag.ENDPOINT.value) or has(d.row_flags, RowFlag.ENDPOINT.value):
         path_class = np.int64(PathClass.VPC_ENDPOINT.value)
     path = path_number(exit_.source_leg, vpc_leg, destination_leg)
     return make_way(exit_.out_eni, in_eni, exit_.rule, exit_.table, exit_.wire_src, path_class, disposition, reason, path)
@@ -347,7 +347,7 @@ def way_by_leg(s, d, out, exit_, has_public, leg, number, in_az):
 def way_in_before_gateways(s, d):
     """From outside: what needs no route -> (ends, way)."""
     link_local = PathClass.LINK_LOCAL.value
-    if d.source == Source.OUTSIDE and not has(d.flags, RowFlag.PUBLIC.value):
+    if d.source == Source.OUTSIDE and not has(d.row_flags, RowFlag.PUBLIC.value):
         is_link_local = s.kind == Kind.LINK_LOCAL or d.kind == Kind.LINK_LOCAL
         path_class = link_local if is_link_local else PathClass.UNCLASSIFIED.value
         return True, make_way(-1, -1, -1, -1, -1, path_class, Disposition.UNDECIDED.value, Reason.BOTH_OUTSIDE.value, -1)
@@ -369,7 +369,7 @@ def way_in_by_internet_gateway(d, gateway, has_load_balancer):
         no_route = Disposition.NO_ROUTE.value
         return make_way(-1, -1, -1, -1, -1, PathClass.UNCLASSIFIED.value, no_route, 0, 0)
     vpc_leg, by_gateway = gateway * NUM_VPC_LEG_WAYS + VpcLegWay.IN.value, PathClass.INTERNET_GATEWAY.value
-    if d.eni >= 0 and (has(d.flags, RowFlag.HAS_PUBLIC.value) or has(d.flags, RowFlag.PUBLIC.value)):
+    if d.eni >= 0 and (has(d.row_flags, RowFlag.HAS_PUBLIC.value) or has(d.row_flags, RowFlag.PUBLIC.value)):
         disposition, reason = arrival(d)
         path = path_number(0, vpc_leg, d.destination_leg + DestinationLeg.FROM_VPC.value)
         return make_way(-1, d.eni, -1, -1, -1, by_gateway, disposition, reason, path)
@@ -390,10 +390,10 @@ def way_in_by_return_leg(d, leg, number, opened_by_src):
         kept = leg.disposition == Disposition.UNDECIDED or leg.disposition == Disposition.BLACKHOLE
         ends_as = np.int64(leg.disposition) if kept else np.int64(Disposition.NO_ROUTE.value)
         return make_way(-1, -1, -1, -1, -1, unclassified, ends_as, 0, path_number(0, vpc_leg, 0))
-    path_class = np.int64(PathClass.VPC_ENDPOINT.value) if has(d.flags, RowFlag.ENDPOINT.value) else np.int64(leg.path_class)
+    path_class = np.int64(PathClass.VPC_ENDPOINT.value) if has(d.row_flags, RowFlag.ENDPOINT.value) else np.int64(leg.path_class)
     if d.eni < 0:
         return make_way(-1, -1, -1, -1, -1, path_class, Disposition.NO_SUCH_ADDRESS.value, 0, path_number(0, vpc_leg, 0))
-    if leg.next == LegNext.INTERNET and not has(d.flags, RowFlag.HAS_PUBLIC.value):
+    if leg.next == LegNext.INTERNET and not has(d.row_flags, RowFlag.HAS_PUBLIC.value):
         return make_way(-1, -1, -1, -1, -1, path_class, Disposition.NO_PUBLIC_ADDRESS.value, 0, path_number(0, vpc_leg, 0))
     disposition, reason = arrival(d)
     path = path_number(0, vpc_leg, d.destination_leg + DestinationLeg.FROM_VPC.value)
@@ -442,7 +442,7 @@ def _walk_batch(t, questions, recorded, packet_addresses, answers):  # noqa: PLR
         # Loopback means the other end; a node's address and a port may mean a host-network pod.
         is_loopback = False
         if si >= 0 and di >= 0:
-            src_loops, dst_loops = has(rows[si].flags, RowFlag.LOOPBACK.value), has(rows[di].flags, RowFlag.LOOPBACK.value)
+            src_loops, dst_loops = has(rows[si].row_flags, RowFlag.LOOPBACK.value), has(rows[di].row_flags, RowFlag.LOOPBACK.value)
             is_loopback = src_loops and dst_loops
             if src_loops and has_netns(rows[di].kind):
                 si, is_loopback = di, True
@@ -510,18 +510,18 @@ def _walk_batch(t, questions, recorded, packet_addresses, answers):  # noqa: PLR
                 if early == 0 and s.source == Source.OUTSIDE:
                     ends, found = way_in_before_gateways(s, d)
                     if not ends:
-                        from_internet = s.kind == Kind.INTERNET or has(s.flags, RowFlag.PUBLIC.value)
+                        from_internet = s.kind == Kind.INTERNET or has(s.row_flags, RowFlag.PUBLIC.value)
                         gateway = np.int64(gateways[d.space]) if d.space >= 0 else np.int64(-1)
                         has_balancer = d.space >= 0 and balancers[d.space] != 0
                         route_table = enis[d.eni].route_table if d.eni >= 0 else d.route_table
-                        if from_internet and (opened_by_src or has(d.flags, RowFlag.PUBLIC.value)):
+                        if from_internet and (opened_by_src or has(d.row_flags, RowFlag.PUBLIC.value)):
                             found = way_in_by_internet_gateway(d, gateway, has_balancer)
                         elif route_table < 0:
                             found = undecided(Reason.NO_TABLE.value)
                         else:
                             number = vpc[route_table, s.dst_class]
                             leg = legs[number]
-                            if from_internet and leg.next == LegNext.INTERNET and has(d.flags, RowFlag.HAS_PUBLIC.value):
+                            if from_internet and leg.next == LegNext.INTERNET and has(d.row_flags, RowFlag.HAS_PUBLIC.value):
                                 # Answers come back by the gateway that lets questions in: one leg for both.
                                 found = way_in_by_internet_gateway(d, gateway, has_balancer)
                             else:
@@ -540,7 +540,7 @@ def _walk_batch(t, questions, recorded, packet_addresses, answers):  # noqa: PLR
                         holder = primary if translated else np.int64(s.eni)
                         ends, found = ends_at_interface(s, d, out, holder, exit_, out.route_table >= 0)
                         if not ends:
-                            has_public = has(s.flags, RowFlag.HAS_PUBLIC.value)
+                            has_public = has(s.row_flags, RowFlag.HAS_PUBLIC.value)
                             if translated:
                                 has_public = nodes[s.node].snat_has_public != 0
                             number = vpc[out.route_table, d.dst_class]
