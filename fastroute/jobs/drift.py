@@ -122,9 +122,10 @@ def file_of(source: Source, files: dict[str, str]) -> str:
         for kind, name in files.items()
         if kind.startswith(f"{source.dump}:") and source.table_id is not None and table_number(kind.partition(":")[2]) == source.table_id
     ]
-    # `ip route show table all` prints both families, and `ip addr` the links as well
-    twins = {"route6": "route", "link": "addr", "addr": "ifconfig"}
-    return next((name for name in (*own, files.get(source.dump), files.get(twins.get(source.dump, ""))) if name), "")
+    # `ip route show table all` prints both families, `ip addr` the links as well, and a bundle has ifconfig alone
+    others = {"route6": ("route",), "link": ("addr", "ifconfig"), "addr": ("ifconfig",)}
+    kinds = (source.dump, *others.get(source.dump, ()))
+    return next((name for name in (*own, *(files.get(kind, "") for kind in kinds)) if name), "")
 
 
 def drift(

@@ -111,7 +111,7 @@ def vpc_prefixes_of(dump: NodeDump, settings: CniSettings | None) -> tuple[Prefi
     A range that both chains lack is not seen so: only a snapshot tells it.
     """
     marks = marks_of_dump(dump)
-    if marks is None or settings is None or settings.external_snat or not marks.num_snat_rules:
+    if marks is None or settings is None or settings.external_snat or not (marks.snat_exclusions or marks.outbound_exclusions):
         return None
     excluded = {prefix_of(text) for text in settings.exclude_snat_cidrs}
     own = {exclusion.prefix for exclusion in marks.snat_exclusions if exclusion.is_vpc}
@@ -135,6 +135,8 @@ def marks_of_dump(dump: NodeDump) -> MarkState | None:
         if is_nft and nft is not None
         else any("--restore-mark" in rule.options for rule in iptables.chain("nat", "PREROUTING"))
     )
+    jumps = nft.chain(NFT_TABLE, "nat-prerouting") if is_nft and nft is not None else iptables.chain("nat", "PREROUTING")
+    jump = next((rule for rule in jumps if rule.target in ("jump snat-mark", CONNMARK_CHAIN)), None)
     node_ports = [r for r in iptables.chain("mangle", "PREROUTING") if r.target == "CONNMARK" and r.option("--set-xmark")]
     return MarkState(
         complete=complete,
@@ -142,7 +144,7 @@ def marks_of_dump(dump: NodeDump) -> MarkState | None:
         outbound=marks.outbound,
         outbound_interfaces=marks.outbound_interfaces,
         outbound_exclusions=exclusions(outbound, lambda rule: rule.target.upper() == "RETURN"),
-        outbound_line=outbound[0].source_line if outbound else -1,
+        outbound_line=jump.source_line if jump is not None else -1,
         restores_first=restores,
         mark=marks.mark,
         restores_from=frozenset(marks.restores_from),

@@ -237,6 +237,8 @@ def _check_subnet_routes(scene: Scene) -> Iterator[Finding]:
 
 
 def _check_swallowed(scene: Scene) -> Iterator[Finding]:
+    if scene.primary_device is None:
+        return
     ranges = [(prefix, "the VPC") for prefix in scene.facts.vpc_prefixes or ()] + list(scene.facts.neighbours)
     for route in scene.table(TABLE_MAIN):
         device = route.next_hops[0].out_interface if route.next_hops else None

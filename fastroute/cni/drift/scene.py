@@ -105,7 +105,9 @@ class Scene:
         known = self.namespace.known
         if not known.has_table(self.family, table_id):
             return False
-        return known.tables.get(self.family) is not None or bool(self.namespace.tables.get((self.family, TABLE_LOCAL)))
+        if self.namespace.tables.get((self.family, TABLE_LOCAL)):
+            return True
+        return known.tables.get(self.family) is not None and (table_id != TABLE_MAIN or bool(self.table(TABLE_MAIN)))
 
     def table(self, table_id: int) -> tuple[Route, ...]:
         """Routes of a table, in the order of preference."""
@@ -142,12 +144,17 @@ class Scene:
         return {link.mac.lower(): link.name for link in self.namespace.links if link.mac and not link.name.startswith("vlan")}
 
     def device_of(self, eni: KnownEni) -> str | None:
-        """The interface's device: by its MAC, else by its address; None where the dumps do not tell."""
+        """The interface's device: by its MAC, else by its address, which its 32765 rule may tell; None where the dumps do not."""
         if eni.mac and eni.mac in self.device_of_mac:
             return self.device_of_mac[eni.mac]
         if eni.addr is not None and eni.addr in self.device_of_addr:
             return self.device_of_addr[eni.addr]
-        return None
+        return self.owner_of_table(eni.table_id) if eni.addr is None and not eni.is_primary else None
+
+    def owner_of_table(self, table_id: int) -> str | None:
+        """The device of the one address whose 32765 rule leads to a table."""
+        owners = {self.device_of_addr.get(addr) for addr, rules in self.from_eni.items() for rule in rules if rule.table_id == table_id}
+        return owners.pop() if len(owners) == 1 else None
 
     @cached_property
     def secondary_tables(self) -> dict[int, KnownEni | None]:
@@ -197,7 +204,10 @@ class Scene:
 
     @cached_property
     def primary_device(self) -> str | None:
-        """The primary interface's device; without a known one, that of a default route of main which is no secondary's."""
+        """The primary interface's device; without a known one, that of a default route of main which is no secondary's.
+
+        Where there is none either, the one whose NodePort connections are marked.
+        """
         if self.primary is not None:
             device = self.device_of(self.primary)
             if device is not None:
@@ -206,7 +216,8 @@ class Scene:
             device = route.next_hops[0].out_interface if route.next_hops else None
             if device is not None and device not in self.secondary_devices:
                 return device
-        return None
+        marked = self.marks.node_port_interface if self.marks is not None else ""
+        return marked if marked in self.device_of_addr.values() else None
 
     @cached_property
     def primary_addr(self) -> int | None:

@@ -92,12 +92,7 @@ def _check_default(scene: Scene, table_id: int, eni: KnownEni | None, default: R
 
 def expected_device(scene: Scene, table_id: int, eni: KnownEni | None) -> str | None:
     """The device of a table's interface; of an unknown one, the device of the address whose 32765 rule leads there."""
-    if eni is not None and (device := scene.device_of(eni)) is not None:
-        return device
-    if eni is not None and eni.addr is not None:
-        return None
-    owners = {scene.device_of_addr.get(a) for a, rules in scene.from_eni.items() for rule in rules if rule.table_id == table_id}
-    return owners.pop() if len(owners) == 1 else None
+    return scene.device_of(eni) if eni is not None else scene.owner_of_table(table_id)
 
 
 def expected_gateway(scene: Scene, eni: KnownEni | None, device: str | None) -> int | None:
@@ -152,16 +147,17 @@ def _eni_rules_expected(scene: Scene) -> Iterator[tuple[int, int]]:
         if eni is not None and eni.addr is not None:
             yield eni.addr, table_id
             continue
-        default = next((route for route in scene.table(table_id) if route.prefix == ANY and route.next_hops), None)
-        device = default.next_hops[0].out_interface if default is not None else None
+        device = _device_of_table(scene, table_id)
         own = [addr for addr, name in scene.device_of_addr.items() if name == device and name != LOOPBACK]
-        if len(own) == 1 and device not in (None, scene.primary_device) and not _leads_elsewhere(scene, own[0], table_id):
+        is_only_one = [_device_of_table(scene, other) for other in scene.secondary_tables].count(device) == 1
+        if len(own) == 1 and device not in (None, scene.primary_device) and is_only_one:
             yield own[0], table_id
 
 
-def _leads_elsewhere(scene: Scene, addr: int, table_id: int) -> bool:
-    """Whether the address has its rule to another table: then the device of this table is what is wrong."""
-    return any(rule.table_id != table_id for rule in scene.from_eni.get(addr, []))
+def _device_of_table(scene: Scene, table_id: int) -> str | None:
+    """Where a table's default route leaves."""
+    default = next((route for route in scene.table(table_id) if route.prefix == ANY and route.next_hops), None)
+    return default.next_hops[0].out_interface if default is not None else None
 
 
 def check_addresses(scene: Scene) -> Iterator[Finding]:
