@@ -290,6 +290,7 @@ class _Account:
         self.pods(name, home, enis, own)
 
     def pods(self, node: str, home: str, enis: list[Eni], own: tuple[str, ...]) -> None:
+        enis = [eni for eni in enis if eni.vpc_id == enis[0].vpc_id]
         held = [addr.addr for eni in enis for addr in eni.addresses[1:]]
         held += [str(ip_network(prefix)[host]) for eni in enis for prefix in eni.prefixes for host in (0, 7, 15)]
         held6 = [addr for eni in enis for addr in eni.addresses6] + [p.partition("/")[0] + "5" for e in enis for p in e.prefixes6]
