@@ -225,8 +225,9 @@ def _check_subnet_routes(scene: Scene) -> Iterator[Finding]:
     primary = scene.primary_device
     for route in scene.table(TABLE_MAIN):
         device = route.next_hops[0].out_interface if route.next_hops else None
-        is_connected = route.type is RouteType.UNICAST and 0 < route.prefix.prefix_len < scene.bits and route.next_hops[0].gateway is None
-        if not is_connected or device == primary or device not in scene.secondary_devices:
+        if device is None or device == primary or device not in scene.secondary_devices:
+            continue
+        if route.type is not RouteType.UNICAST or route.next_hops[0].gateway is not None or not 0 < route.prefix.prefix_len < scene.bits:
             continue
         same = [r for r in scene.table(TABLE_MAIN) if r.prefix == route.prefix]
         is_preferred = same[0] is route

@@ -697,6 +697,30 @@ def test_a_cut_file_makes_no_finding_of_what_is_missing(tmp_path: Path, file: st
         assert {finding.kind for finding in node.findings} <= allowed, (file, end)
 
 
+@pytest.mark.parametrize("seed", range(80))
+def test_damaged_bundles_are_judged_or_refused(tmp_path: Path, seed: int) -> None:
+    """Cut, shuffled, doubled files, lines gone and bytes flipped: a report or one line of refusal, never a traceback."""
+    random, files = Random(seed), dict(FILES)
+    for name in random.sample(sorted(files), 3):
+        text = files[name]
+        lines = text.splitlines(keepends=True)
+        match random.randrange(5):
+            case 0:
+                text = text[: random.randrange(len(text))]
+            case 1:
+                text = "".join(random.sample(lines, len(lines)))
+            case 2:
+                flipped = {random.randrange(len(text)): chr(random.randrange(9, 127)) for _ in range(8)}
+                text = "".join(flipped.get(i, letter) for i, letter in enumerate(text))
+            case 3:
+                text = "".join(random.sample(lines, max(1, len(lines) - 2)))
+            case _:
+                text += text
+        files[name] = text
+    node = judged(tmp_path, files)
+    assert all(finding.kind in KINDS and isinstance(node.place(finding), str) for finding in node.findings)
+
+
 @pytest.mark.parametrize("file", [RULE, ROUTE, NAT])
 def test_an_absent_file_is_said(tmp_path: Path, file: str) -> None:
     node = judged(tmp_path, {name: text for name, text in FILES.items() if name != file})
