@@ -46,6 +46,8 @@ class Found:
 
     files: tuple[InputFile, ...]
     ignored: tuple[Path, ...]
+    folders: tuple[Path, ...]
+    """The folders that were named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +96,12 @@ def discover(paths: Iterable[str | os.PathLike[str]]) -> Found:
     """
     files: list[InputFile] = []
     ignored: list[Path] = []
+    folders: list[Path] = []
     for given in paths:
         text = os.fspath(given)
         path = Path(text)
         if path.is_dir():
+            folders.append(path)
             below = _below(path, ignored)
         elif path.exists():
             below = [InputFile(path, PurePosixPath(path.name))]
@@ -109,7 +113,7 @@ def discover(paths: Iterable[str | os.PathLike[str]]) -> Found:
             raise InputError(f"{path}: {_nothing(ignored)}")
         files += below
     _check_places(files)
-    return Found(tuple(sorted(files, key=lambda file: file.relative.parts)), tuple(sorted(ignored)))
+    return Found(tuple(sorted(files, key=lambda file: file.relative.parts)), tuple(sorted(ignored)), tuple(folders))
 
 
 def _nothing(ignored: Sequence[Path]) -> str:

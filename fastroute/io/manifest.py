@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from fastroute.errors import InputError
 
 FORMAT = 1
 
@@ -61,7 +64,16 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in ("fastroute", "numba", "numpy", "pyarrow")}}
 
 
-def sha256_of(path: Path) -> str:
-    """Hash a file's content: 1 to 2 % of the time that routing it takes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def hash_of(path: Path) -> tuple[int, str]:
+    """Size in bytes and SHA-256 of a file's content; it takes 1 to 2 % of the time of routing it.
+
+    Raises
+    ------
+    InputError
+        It cannot be read any more.
+    """
+    try:
+        with path.open("rb") as file:
+            return os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read any more: {error.strerror}; was it moved or removed meanwhile?") from error

@@ -17,7 +17,7 @@ from fastroute.datapath import path_tables
 from fastroute.errors import FastrouteError, InputError, OutputError
 from fastroute.flows import Account, Fields, Router, choose_columns, find_fields, output_fields, total_of
 from fastroute.io.flowlogs import PARQUET_SUFFIXES, FlowFile, Found, InputFile, discover, open_flows
-from fastroute.io.manifest import FileEntry, Manifest, sha256_of
+from fastroute.io.manifest import FileEntry, Manifest, hash_of
 from fastroute.io.outputs import PATHS, OutputFolder
 from fastroute.io.parquet import COMPRESSION, EncodeWriter, write_legs
 from fastroute.jobs.pipeline import Progress, Reporter, run_all
@@ -86,18 +86,22 @@ def route_files(
     found = discover(listed(paths))
     _check_apart(found, folder)
     engine = snapshot.compile() if isinstance(snapshot, Snapshot) else snapshot
-    routing = _Routing(engine.router(chosen), list(_opened(found.files, chosen, simulated)), progress)
-    outputs = OutputFolder(folder, [work.output for work in routing.works], overwrite=overwrite)
+    opened = [_opened(file, chosen, simulated) for file in found.files]
+    outputs = OutputFolder(folder, [output_place(flows.file.relative) for flows, _ in opened], overwrite=overwrite)
+    works: list[_FileWork] = []
     try:
-        routing.run(outputs, num_threads(threads))
-        account = total_of(work.account for work in routing.works)
+        reporter = Reporter(progress, "route", sum(flows.num_rows for flows, _ in opened))
+        router = engine.router(chosen)
+        works += [_FileWork(flows, fields, router, outputs, reporter) for flows, fields in opened]
+        run_all(works, num_threads(threads))
+        account = total_of(work.account for work in works)
         account.check()
         _write_paths(outputs, engine)
         seconds = time.perf_counter() - began
         manifest = Manifest(
             settings={"columns": list(chosen), "compression": COMPRESSION, "write": "encode", "min_attributed": min_attributed},
             snapshot=engine.describe(),
-            files=[work.entry for work in routing.works if work.entry is not None],
+            files=[work.entry for work in works if work.entry is not None],
             ignored=[str(path) for path in found.ignored],
             account={**account.to_dict(), "attributed_share": account.attributed_share},
             run={
@@ -110,7 +114,8 @@ def route_files(
         )
         outputs.finish(manifest.to_dict())
     except BaseException as error:
-        routing.abandon()
+        for work in works:
+            work.abandon()
         outputs.abandon()
         if isinstance(error, OSError) and not isinstance(error, FastrouteError):
             raise outputs.failure(folder, error) from error
@@ -123,25 +128,19 @@ def listed(paths: Paths) -> list[str | os.PathLike[str]]:
     return [paths] if isinstance(paths, str | os.PathLike) else list(paths)
 
 
-def _check_apart(found: Found, folder: Path) -> None:
+def _check_apart(found: Found, out: Path) -> None:
     """Hold the output apart from the input: else the next run would read what this one wrote."""
-    inside = folder.resolve()
-    for file in found.files:
-        root = file.path.resolve()
-        for _ in file.relative.parts:
-            root = root.parent
-        if len(file.relative.parts) > 1 and inside.is_relative_to(root):
-            raise OutputError(f"{folder}: lies inside the logs ({root}); name a folder elsewhere")
+    for folder in found.folders:
+        if out.resolve().is_relative_to(folder.resolve()):
+            raise OutputError(f"{out}: lies inside the logs ({folder}); name a folder elsewhere")
 
 
-def _opened(files: Sequence[InputFile], columns: Sequence[str], simulated: bool | None) -> Iterable[_FileWork]:
-    for file in files:
-        opened = open_flows(file)
-        try:
-            fields = find_fields(opened.schema.names, columns, simulated)
-        except InputError as error:
-            raise InputError(f"{file.path}: {error}") from None
-        yield _FileWork(opened, fields)
+def _opened(file: InputFile, columns: Sequence[str], simulated: bool | None) -> tuple[FlowFile, Fields]:
+    flows = open_flows(file)
+    try:
+        return flows, find_fields(flows.schema.names, columns, simulated)
+    except InputError as error:
+        raise InputError(f"{file.path}: {error}") from None
 
 
 def output_place(relative: PurePosixPath) -> PurePosixPath:
@@ -152,59 +151,47 @@ def output_place(relative: PurePosixPath) -> PurePosixPath:
 class _FileWork:
     """One file on its way through the pipeline."""
 
-    def __init__(self, source: FlowFile, fields: Fields) -> None:
+    def __init__(self, source: FlowFile, fields: Fields, router: Router, outputs: OutputFolder, reporter: Reporter) -> None:
         self.source = source
-        self.fields = fields
-        self.output = output_place(source.file.relative)
         self.num_chunks = len(source.chunks)
         self.account = Account()
         self.entry: FileEntry | None = None
-        self._routing: _Routing | None = None
-        self._outputs: OutputFolder | None = None
+        self._fields = fields
+        self._router = router
+        self._outputs = outputs
+        self._reporter = reporter
+        self._output = output_place(source.file.relative)
         self._writer: EncodeWriter | None = None
-
-    def attach(self, routing: _Routing, outputs: OutputFolder) -> None:
-        """Say where to write."""
-        self._routing, self._outputs = routing, outputs
 
     def compute(self, number: int) -> _Part:
         """Read and route a chunk."""
-        assert self._routing is not None
         chunk = self.source.chunks[number]
         table = self.source.read(chunk)
         try:
-            routed = self._routing.router.route(table, self.fields, chunk.first_row)
+            routed = self._router.route(table, self._fields, chunk.first_row)
         except InputError as error:
             raise InputError(f"{self.source.file.path}: {error}") from None
-        return _Part(table, self._routing.router.columns(routed), routed.account)
+        return _Part(table, self._router.columns(routed), routed.account)
 
     def write(self, part: _Part) -> None:
         """Write a chunk."""
         self._open().write(part.table, part.added)
         self.account.add(part.account)
-        assert self._routing is not None
-        self._routing.reporter.add(part.table.num_rows)
+        self._reporter.add(part.table.num_rows)
 
     def finish(self) -> None:
         """Close the file, give it its name, and note what it was."""
-        assert self._outputs is not None
         self._open().close()
         self._writer = None
         self.source.close()
         if self.account.records != self.source.num_rows:
             raise AssertionError(f"{self.source.file.path}: {self.source.num_rows} records read, {self.account.records} accounted for")
         self.account.check()
-        target = self._outputs.publish(self.output)
-        path = self.source.file.path
-        self.entry = FileEntry(
-            str(path),
-            path.stat().st_size,
-            sha256_of(path),
-            str(self.output),
-            target.stat().st_size,
-            self.account.records,
-            self.account.to_dict(),
-        )
+        target = self._outputs.publish(self._output)
+        source = self.source.file.path
+        num_bytes, sha256 = hash_of(source)
+        records, account = self.account.records, self.account.to_dict()
+        self.entry = FileEntry(str(source), num_bytes, sha256, str(self._output), target.stat().st_size, records, account)
 
     def abandon(self) -> None:
         """Let go of a file that is half written."""
@@ -212,32 +199,10 @@ class _FileWork:
             self._writer.abandon()
 
     def _open(self) -> EncodeWriter:
-        assert self._outputs is not None
-        assert self._routing is not None
         if self._writer is None:
-            path = self._outputs.begin(self.output)
-            self._writer = EncodeWriter(path, self.source.schema, output_fields(self._routing.router.encoder.columns))
+            added = output_fields(self._router.encoder.columns)
+            self._writer = EncodeWriter(self._outputs.begin(self._output), self.source.schema, added)
         return self._writer
-
-
-class _Routing:
-    """All files of a run."""
-
-    def __init__(self, router: Router, works: list[_FileWork], progress: Progress | None) -> None:
-        self.router = router
-        self.works = works
-        self.reporter = Reporter(progress, "route", sum(work.source.num_rows for work in works))
-
-    def run(self, outputs: OutputFolder, threads: int) -> None:
-        """Route and write everything."""
-        for work in self.works:
-            work.attach(self, outputs)
-        run_all(self.works, threads)
-
-    def abandon(self) -> None:
-        """Close what is open."""
-        for work in self.works:
-            work.abandon()
 
 
 def _write_paths(outputs: OutputFolder, engine: Engine) -> None:

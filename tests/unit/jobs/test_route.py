@@ -280,6 +280,25 @@ def test_output_inside_the_logs_is_refused(made: SynthResult, snapshot: Snapshot
     assert not (made.logs / "routed").exists()
 
 
+def test_output_beside_a_single_log_is_fine(made: SynthResult, snapshot: Snapshot, tmp_path: Path) -> None:
+    shutil.copy(made.logs / relatives(made.logs)[0], tmp_path / "a.parquet")
+    route_files(tmp_path / "a.parquet", snapshot, tmp_path / "routed")
+    assert (tmp_path / "routed" / "a.parquet").exists()
+
+
+def test_log_that_vanishes_meanwhile(made: SynthResult, snapshot: Snapshot, tmp_path: Path) -> None:
+    log = tmp_path / "a.parquet"
+    shutil.copy(made.logs / relatives(made.logs)[0], log)
+
+    def progress(stage: str, done: int, total: int) -> None:
+        if done:
+            log.unlink()
+
+    with pytest.raises(InputError, match=r"a.parquet: cannot be read any more: .*; was it moved or removed meanwhile"):
+        route_files(log, snapshot, tmp_path / "out", progress=progress)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("limit", [0, 3_000, 60_000])
 def test_full_disk_leaves_nothing(made: SynthResult, snapshot: Snapshot, tmp_path: Path, limit: int) -> None:
     """A limit on file sizes stands in for a full disk: writes fail half-way in the same place."""
