@@ -62,6 +62,7 @@ ENVIRONMENT = {
     "ENABLE_MULTI_NIC": ("true",),
     "ENABLE_PREFIX_DELEGATION": ("true",),
     "ENABLE_POD_ENI": ("true",),
+    "POD_SECURITY_GROUP_ENFORCING_MODE": ("standard", "strict"),
     "AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG": ("true",),
 }
 CONTAINERS = (
@@ -280,6 +281,7 @@ class _Account:
                     device_number=first + device,
                     network_card=1 if device > 0 and self.rarely(8) else 0,
                     tags=tags,
+                    role=EniRole.TRUNK if device > 0 and self.rarely(8) else EniRole.INSTANCE,
                 )
             )
         labels = {"eks.amazonaws.com/compute-type": self.one(("fargate", "auto"))} if self.rarely(12) else {}

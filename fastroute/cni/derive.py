@@ -7,6 +7,7 @@ pkg/networkutils/network.go (SetupHostNetwork, setupENINetwork), cmd/routed-eni-
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from ipaddress import IPv4Network, ip_address, ip_network
 
 from fastroute.cni import naming
@@ -27,7 +28,7 @@ from fastroute.netns.model import (
     Sysctls,
     default_rules,
 )
-from fastroute.topology import Eni, Topology
+from fastroute.topology import Eni, EniRole, Topology
 
 # systemd-networkd's metric of routes from DHCP. Source: Amazon Linux 2023 network configuration.
 DHCP_METRIC = 512
@@ -39,7 +40,7 @@ def derive_namespace(topology: Topology, plan: NodePlan) -> Namespace:
     return Namespace(
         links=tuple(_links(plan)),
         addrs=tuple(_addrs(topology, plan)),
-        rules=(*_rules(plan), *default_rules(4), *default_rules(6)),
+        rules=(*_rules(plan), *_kernel_rules(plan), *default_rules(6)),
         routes=tuple(_routes(topology, plan)),
         sysctls=Sysctls(
             ip_forward=True,
@@ -96,7 +97,14 @@ def _rules(plan: NodePlan) -> Iterator[Rule]:
         if attached.table_id != TABLE_MAIN:
             yield Rule(naming.RULE_FROM_POD, src_prefix=_host(attached.addr), table_id=attached.table_id)
     for eni in plan.managed:
-        yield Rule(naming.RULE_FROM_ENI, src_prefix=_host(eni.addresses[0].addr), table_id=naming.table_of_eni(eni))
+        if eni.role is not EniRole.TRUNK:
+            yield Rule(naming.RULE_FROM_ENI, src_prefix=_host(eni.addresses[0].addr), table_id=naming.table_of_eni(eni))
+
+
+def _kernel_rules(plan: NodePlan) -> Iterator[Rule]:
+    """The rules that every namespace is born with; the plugin moves that of table local behind those of branch interfaces."""
+    for rule in default_rules(4):
+        yield replace(rule, priority=plan.local_rule, protocol="") if rule.table_id == TABLE_LOCAL and plan.local_rule else rule
 
 
 def _routes(topology: Topology, plan: NodePlan) -> Iterator[Route]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from fastroute.cni.naming import table_of_eni, veth_name
+from fastroute.cni.naming import RULE_LOCAL, RULE_LOCAL_STRICT, table_of_eni, veth_name
 from fastroute.cni.settings import CniSettings
 from fastroute.netns.model import TABLE_MAIN
 from fastroute.topology import Eni, Node, Pod, TopologyIndex, Vpc
@@ -61,6 +61,11 @@ class NodePlan:
     @property
     def enis(self) -> tuple[Eni, ...]:
         return (self.primary, *self.managed, *self.unmanaged)
+
+    @property
+    def local_rule(self) -> int:
+        """Priority of the rule that asks table local."""
+        return RULE_LOCAL_STRICT if self.settings.has_strict_branches else RULE_LOCAL
 
     @property
     def snat_addr(self) -> str:

@@ -53,6 +53,11 @@ class CniSettings:
         """Whether the rule that sends marked packets to main is there (priority 1024)."""
         return self.node_port_support or not self.external_snat
 
+    @property
+    def has_strict_branches(self) -> bool:
+        """Whether branch interfaces come in strict mode: then table local is asked after their rules, branch pods or not."""
+        return self.pod_eni and self.is_strict
+
 
 def read_settings(env: Mapping[str, str]) -> tuple[CniSettings, tuple[Finding, ...]]:
     """Read the settings; a value that the plugin would refuse becomes a finding and its default stands."""

@@ -250,21 +250,21 @@ def _eni_arrays(topology: Topology, owners: Ownership, names: dict[str, _Interne
 
 
 def _node_arrays(topology: Topology, owners: Ownership, names: dict[str, _Interner], profiles: NodeProfiles) -> Nodes:
-    unknown = (NONE, NONE, NONE, 0)
+    unknown = (NONE, NONE, NONE, NONE, 0)
     found = [
         (
             names["eni"].code(plan.primary.id),
             profiles.of_eni[plan.primary.id],
             profiles.ranges_of_node[plan.node.name],
+            plan.local_rule,
             int(plan.primary.addresses[0].public_addr is not None),
         )
         if isinstance(plan, NodePlan)
         else unknown
         for plan in owners.plans.values()
     ]
-    primary, main, ranges, public = np.array(found, np.int32).reshape(-1, 4).T
-    contiguous = np.ascontiguousarray
-    return Nodes(contiguous(primary), contiguous(main), contiguous(ranges), public.astype(np.uint8))
+    primary, main, ranges, local_rule, public = np.ascontiguousarray(np.array(found, np.int32).reshape(-1, 5).T)
+    return Nodes(primary, main, ranges, local_rule, public.astype(np.uint8))
 
 
 def _load_balancers(topology: Topology, owners: Ownership) -> NDArray[np.uint8]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import ip_address, ip_network
 
 from fastroute.cni import NodePlan, PodAttachment, derive_namespace, read_settings, snat_exempt_cidrs
-from fastroute.cni.naming import device_name, veth_name
+from fastroute.cni.naming import RULE_LOCAL, device_name, veth_name
 from fastroute.datapath.hops import Hop
 from fastroute.datapath.openers import opener_of, pod_ports
 from fastroute.datapath.owners import AGENTS, End, OwnerFinder, eni_role_is_endpoint
@@ -107,7 +107,9 @@ class Explainer:
             form = Form.INTRA_POD
             path = Path(path_class=PathClass.INTRA_POD, disposition=Disposition.DELIVERED)
             if dst.kind in HAS_NETNS:
-                path.hops.append(Hop(_domain(dst), "lo", 0, "local", f"{dst.addr}/{dst.addr.max_prefixlen}", "", _domain(dst)))
+                plan = self.owners.plan(dst.node) if dst.node is not None and dst.kind is not Kind.POD else None
+                rule = plan.local_rule if isinstance(plan, NodePlan) else RULE_LOCAL
+                path.hops.append(Hop(_domain(dst), "lo", rule, "local", f"{dst.addr}/{dst.addr.max_prefixlen}", "", _domain(dst)))
         else:
             path = self._way(src, dst, opener is not Opener.DST)
             if opener is Opener.UNKNOWN:

@@ -10,7 +10,7 @@ from fastroute.cni.naming import RULE_FROM_ENI, RULE_FROM_POD, RULE_MAIN, table_
 from fastroute.datapath.ownership import HostPod, Ownership, Row, claim_public, host_prefix, network_prefix, public_flag, with_interface
 from fastroute.datapath.state import Reason, RowFlag, Source
 from fastroute.netns.model import TABLE_MAIN, table_text
-from fastroute.topology import Eni, Node, Pod, TopologyIndex
+from fastroute.topology import Eni, EniRole, Node, Pod, TopologyIndex
 from fastroute.vocab import Attribution, Kind
 
 
@@ -124,8 +124,11 @@ def _primary_address(row: Row, plan: NodePlan | Unmodelled, eni: Eni) -> Row:
     flags |= RowFlag.NODE_LOCAL
     if eni is plan.primary and plan.pods and not plan.settings.external_snat:
         flags |= RowFlag.SNAT_ADDR
-    rule = RULE_MAIN if eni is plan.primary else RULE_FROM_ENI
-    return replace(row, source=Source.HOST, row_flags=flags, profile_eni=eni.id, rule=rule, table=table_text(table_of_eni(eni)))
+    row = replace(row, source=Source.HOST, row_flags=flags)
+    if eni is plan.primary or eni.role is EniRole.TRUNK:
+        # The plugin makes no rule for the trunk's own address.
+        return replace(row, profile_eni=plan.primary.id, rule=RULE_MAIN, table=table_text(TABLE_MAIN))
+    return replace(row, profile_eni=eni.id, rule=RULE_FROM_ENI, table=table_text(table_of_eni(eni)))
 
 
 def _claim_interface(owners: Ownership, index: TopologyIndex, eni: Eni, own: Row) -> None:
@@ -135,6 +138,8 @@ def _claim_interface(owners: Ownership, index: TopologyIndex, eni: Eni, own: Row
     warm = replace(
         own,
         kind=Kind.ENI,
+        profile_eni=eni.id,
+        table=table_text(table_of_eni(eni)),
         source=Source.POD if is_derived else Source.UNDECIDED,
         attribution=Attribution.INFERRED,
         row_flags=RowFlag.WARM,

@@ -186,6 +186,12 @@ class _Maker:
         by_node = texts_.codes(f"node {name}" for name in self.names["node"])
         return by_node[self.rows.node[rows]]
 
+    def local_rules(self, rows: NDArray[np.int64]) -> I32:
+        """Priority at which table local is asked, by row: that of the node for the node's own addresses and its pods' way out."""
+        node = self.rows.node[rows]
+        known = np.where(node >= 0, self.compiled.tables.nodes.local_rule[node], NONE) if len(self.compiled.tables.nodes) else NONE
+        return np.where(known >= 0, known, RULE_LOCAL).astype(np.int32)
+
     # --- out of a source
 
     def source_legs(self) -> LegTable:
@@ -202,7 +208,7 @@ class _Maker:
                     pod_hop: dict[str, Any] = {"device": "eth0", "table": "main", "prefix": EVERYTHING4, "gateway": POD_GATEWAY}
                     hops.add(leg, 0, domain=domains[chosen], next_domain=at_node, **pod_hop)
                 if way == SourceLeg.BROADCAST:
-                    hops.add(leg, 1, domain=at_node, rule_priority=RULE_LOCAL, table="local")
+                    hops.add(leg, 1, domain=at_node, rule_priority=self.local_rules(chosen), table="local")
                 elif way > SourceLeg.BROADCAST:
                     hops.add(leg, 1, domain=at_node, **self._exit(hops.texts, chosen, way))
         return hops.table()
@@ -238,7 +244,8 @@ class _Maker:
         table: I32 | str = "main"
         is_main = np.ones(len(rows), bool)
         if is_own:
-            rule, eni = self.rows.rule[rows], self.rows.eni[rows]
+            rule = self.rows.rule[rows]
+            eni = np.where(rule == RULE_MAIN, eni, self.rows.eni[rows])
             table = texts_.codes(self.names["table"])[self.rows.table[rows]]
             is_main = self.rows.table[rows] == self.compiled.tables.table_main
         return {
@@ -287,9 +294,11 @@ class _Maker:
         prefixes = np.zeros(self.num_addressed, np.int32)
         prefixes[held] = hops.texts.codes(self.prefix_texts(held))
         inside = held[np.isin(rows.kind[held], (int(Kind.POD), int(Kind.NODE)))]
-        looped: dict[str, Any] = {"device": "lo", "rule_priority": RULE_LOCAL, "table": "local"}
+        looped: dict[str, Any] = {"device": "lo", "table": "local"}
+        own_netns = rows.kind[inside] == Kind.POD
+        rule = np.where(own_netns, RULE_LOCAL, self.local_rules(inside)).astype(np.int32)
         leg = rows.destination_leg[inside] + np.int32(DestinationLeg.LOOPBACK)
-        hops.add(leg, 0, domain=domains[inside], prefix=prefixes[inside], next_domain=domains[inside], **looped)
+        hops.add(leg, 0, domain=domains[inside], rule_priority=rule, prefix=prefixes[inside], next_domain=domains[inside], **looped)
         # A pod whose address no interface holds is still reached from its own node.
         arriving = held[(rows.eni[held] >= 0) | (rows.row_flags[held] & np.uint16(RowFlag.POD_ROUTE) != 0)]
         flags = rows.row_flags[arriving]
@@ -305,7 +314,7 @@ class _Maker:
             at_pod: dict[str, Any] = {"rule_priority": RULE_TO_POD, "table": "main", "prefix": prefixes[pods], "next_domain": domains[pods]}
             hops.add(number[pods], 0, domain=self.node_codes(hops.texts, pods), device=veths, **at_pod)
             at_local: dict[str, Any] = {"prefix": prefixes[local], "next_domain": domains[local], **looped}
-            hops.add(number[local], 0, domain=domains[local], **at_local)
+            hops.add(number[local], 0, domain=domains[local], rule_priority=self.local_rules(local), **at_local)
             hops.add(number[warm], 0, domain=self.node_codes(hops.texts, warm), **self._warm_exit(hops.texts, warm))
             hops.add(number[bare], 0, domain=enis[rows.eni[bare]], next_domain=domains[bare])
         return hops.table()

@@ -160,6 +160,8 @@ class Nodes(NamedTuple):
     main_profile: I32
     ranges: I32
     """Column of `ranges`."""
+    local_rule: I32
+    """Priority of the rule that asks table local: 0, or 20 behind the rules of branch interfaces; -1 unknown."""
     snat_has_public: U8
 
 

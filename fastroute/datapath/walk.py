@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from fastroute.cni.naming import RULE_EXTERNAL_SERVICE, RULE_MAIN, RULE_MARKED, RULE_TO_POD
 from fastroute.datapath.flows import Answers, Questions, empty_answers
 from fastroute.datapath.state import (
     NUM_VPC_LEG_WAYS,
@@ -248,22 +249,23 @@ def leaves(out_eni, rule, table, wire, source_leg):
 
 
 @njit(cache=True, nogil=True)
-def exit_of_node(s, d, primary, range_flags, fib_main, fib_own, opened_by_src, table_local, table_main):
+def exit_of_node(s, d, primary, local_rule, range_flags, fib_main, fib_own, opened_by_src, table_local, table_main):
     """Rules and tables of the source's node, in the order in which they are tried.
 
-    `fib_main` and `fib_own` are what table main and the source's own table do with the destination.
+    `fib_main` and `fib_own` are what table main and the source's own table do with the destination; `local_rule` is the priority at which
+    table local is asked.
     """
     leg = s.source_leg
     same_node = s.node == d.node
     if same_node and has(d.row_flags, RowFlag.NODE_LOCAL.value):
         path = path_number(leg + SourceLeg.LOCAL.value, 0, d.destination_leg + DestinationLeg.FROM_HOST.value)
-        return ends_at_source(-1, 0, table_local, -1, PathClass.SAME_NODE.value, Disposition.DELIVERED.value, 0, path)
+        return ends_at_source(-1, local_rule, table_local, -1, PathClass.SAME_NODE.value, Disposition.DELIVERED.value, 0, path)
     if fib_main == FibExit.BROADCAST:
         path = path_number(leg + SourceLeg.BROADCAST.value, 0, 0)
-        return ends_at_source(-1, 0, table_local, -1, PathClass.UNCLASSIFIED.value, Disposition.NO_SUCH_ADDRESS.value, 0, path)
+        return ends_at_source(-1, local_rule, table_local, -1, PathClass.UNCLASSIFIED.value, Disposition.NO_SUCH_ADDRESS.value, 0, path)
     if same_node and has(d.row_flags, RowFlag.POD_ROUTE.value):
         path = path_number(leg + SourceLeg.TO_POD.value, 0, d.destination_leg + DestinationLeg.FROM_HOST.value)
-        return ends_at_source(-1, 512, table_main, -1, PathClass.SAME_NODE.value, Disposition.DELIVERED.value, 0, path)
+        return ends_at_source(-1, RULE_TO_POD, table_main, -1, PathClass.SAME_NODE.value, Disposition.DELIVERED.value, 0, path)
     if has(d.row_flags, RowFlag.AGENT.value):
         return ends_at_source(-1, -1, -1, -1, PathClass.LINK_LOCAL.value, Disposition.UNDECIDED.value, Reason.AGENT.value, -1)
     is_pod = s.source == Source.POD
@@ -271,11 +273,12 @@ def exit_of_node(s, d, primary, range_flags, fib_main, fib_own, opened_by_src, t
     translated = opened_by_src and has(range_flags, RangeFlag.SNAT.value) and not is_snat_addr
     wire = np.int64(s.node) if translated else np.int64(-1)
     if translated and is_pod:
-        return leaves(primary, 1024, table_main, wire, leg + SourceLeg.MARKED.value + fib_main)
+        return leaves(primary, RULE_MARKED, table_main, wire, leg + SourceLeg.MARKED.value + fib_main)
     if has(range_flags, RangeFlag.EXTERNAL_SERVICE.value):
-        return leaves(primary, 1535, table_main, wire, leg + SourceLeg.EXTERNAL_SERVICE.value + fib_main)
+        return leaves(primary, RULE_EXTERNAL_SERVICE, table_main, wire, leg + SourceLeg.EXTERNAL_SERVICE.value + fib_main)
     way = SourceLeg.OWN_SNAT.value if translated else SourceLeg.OWN.value
-    return leaves(s.eni, s.rule, s.table, wire, leg + way + fib_own)
+    own_eni = primary if s.rule == RULE_MAIN else np.int64(s.eni)
+    return leaves(own_eni, s.rule, s.table, wire, leg + way + fib_own)
 
 
 @njit(cache=True, nogil=True)
@@ -532,7 +535,8 @@ def _walk_batch(t, questions, recorded, packet_addresses, answers):  # noqa: PLR
                     else:
                         fib_main = np.int64(fib[nodes[s.node].main_profile, d.dst_class])
                         fib_own = np.int64(fib[s.profile, d.dst_class])
-                        exit_ = exit_of_node(s, d, primary, src_range, fib_main, fib_own, opened_by_src, t.table_local, t.table_main)
+                        local_rule, local, main = nodes[s.node].local_rule, t.table_local, t.table_main
+                        exit_ = exit_of_node(s, d, primary, local_rule, src_range, fib_main, fib_own, opened_by_src, local, main)
                     found = exit_.way
                     if not exit_.ended:
                         out = enis[exit_.out_eni]

@@ -16,6 +16,7 @@ ENVIRONMENTS = {
     "excluded": {"AWS_VPC_K8S_CNI_EXCLUDE_SNAT_CIDRS": "172.16.0.0/12,10.1.0.0/16"},
     "external services": {"AWS_EXTERNAL_SERVICE_CIDRS": "10.9.0.0/16,10.0.64.0/20"},
     "own mark": {"AWS_VPC_K8S_CNI_CONNMARK": "0x400", "AWS_VPC_K8S_CNI_VETHPREFIX": "foo"},
+    "branch interfaces": {"ENABLE_POD_ENI": "true"},
     "ipv6": {"ENABLE_IPv6": "true"},
 }
 VPCS = ("vpc-a", "vpc-b", "vpc-c")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from fastroute.cni import CniSettings, NodePlan, Unmodelled, derive_namespace, plan_node, read_settings
@@ -54,6 +56,26 @@ def test_rules_of_a_node_with_one_further_interface() -> None:
         "32766: from all lookup main",
         "32767: from all lookup default",
     ]
+
+
+def test_table_local_is_asked_after_branch_interfaces_in_strict_mode() -> None:
+    """Whether or not a branch pod is there."""
+    for settings, priority in (
+        (CniSettings(pod_eni=True), 20),
+        (CniSettings(pod_eni=True, is_strict=False), 0),
+        (CniSettings(pod_eni=False), 0),
+    ):
+        rules = rules_of(derived(worked_node(), settings))
+        assert [rule for rule in rules if "lookup local" in rule] == [f"{priority}: from all lookup local"]
+
+
+def test_a_trunk_interface_has_its_table_but_no_rule_for_its_own_address() -> None:
+    topology = worked_node()
+    topology.enis["eni-1"] = replace(topology.enis["eni-1"], role=EniRole.TRUNK)
+    namespace = derived(topology)
+    assert not [rule for rule in rules_of(namespace) if rule.startswith("32765")]
+    assert f"1536: from {POD_B} lookup 2" in rules_of(namespace)
+    assert routes_of(namespace, 2) == routes_of(derived(worked_node()), 2)
 
 
 def test_routes_of_a_node_with_one_further_interface() -> None:
