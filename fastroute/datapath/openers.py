@@ -24,7 +24,12 @@ def declares(end: End, protocol: int, port: int, topology: Topology, host_ports:
     if end.kind is Kind.POD and end.pod is not None:
         return asked in pod_ports(end.pod.containers)
     if end.kind in {Kind.NODE, Kind.HOST_POD}:
-        node_ports = {(PROTOCOLS[p.protocol], p.node_port) for s in topology.services.values() for p in s.ports if p.node_port}
+        node_ports = {
+            (PROTOCOLS[p.protocol], p.node_port)
+            for s in topology.services.values()
+            for p in s.ports
+            if p.node_port and p.protocol in PROTOCOLS
+        }
         return asked in node_ports | host_ports | {(TCP, KUBELET_PORT)}
     if end.kind is Kind.SERVICE and end.service is not None:
         return asked in {(PROTOCOLS[p.protocol], p.number) for p in end.service.ports if p.protocol in PROTOCOLS}
