@@ -4,7 +4,19 @@
 import numpy as np
 from numba import njit
 
-from fastroute.lpm.lanes import NUM_LANES, choose, gather16, gather32, gather64, load_lanes, lowest_bit, nonzero_bits, popcount, store_lanes
+from fastroute.lpm.busy import busy_lanes
+from fastroute.lpm.lanes import (
+    NUM_LANES,
+    choose,
+    gather16,
+    gather32,
+    gather64,
+    load_lanes,
+    lowest_bit,
+    nonzero_bits,
+    popcount,
+    store_lanes,
+)
 from fastroute.lpm.rank import MIXED, interval_of, line_one, popcount_one, rank_lanes, rank_word
 
 RANK_IDS, RANK_VALUES, RECORD_NARROW, RECORD_WIDE = 0, 1, 2, 3
@@ -90,7 +102,12 @@ def plain4(lpm, addrs, out):
 
 @njit(cache=True, nogil=True)
 def _rank_ids_64(lpm, addrs, at, out):
-    behind = rank_lanes(lpm.root, lpm.words, load_lanes(addrs, at))  # interval + 1, MIXED in bit 31
+    _put_ids(lpm, addrs, at, rank_lanes(lpm.root, lpm.words, load_lanes(addrs, at)), out)
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def _put_ids(lpm, addrs, at, behind, out):
+    """`behind` is interval + 1, with MIXED in bit 31."""
     store_lanes(out, at, behind - 1)
     mixed = nonzero_bits(behind >> 31)
     while mixed != 0:
@@ -133,10 +150,34 @@ def gather32_of_words(words, index):
 
 
 @njit(cache=True, nogil=True)
+def _busy_ids(lpm, addrs, out, whole):
+    for at in range(0, whole, NUM_LANES):
+        _put_ids(lpm, addrs, at, busy_lanes(lpm.busy, lpm.words, load_lanes(addrs, at)), out)
+
+
+@njit(cache=True, nogil=True)
+def _busy_values(lpm, addrs, out, whole):
+    """A block's values are gathered behind the next block's words, which do not wait for them."""
+    if whole == 0:
+        return
+    interval = busy_lanes(lpm.busy, lpm.words, load_lanes(addrs, 0)) - 1
+    for at in range(NUM_LANES, whole, NUM_LANES):
+        following = busy_lanes(lpm.busy, lpm.words, load_lanes(addrs, at)) - 1
+        store_lanes(out, at - NUM_LANES, gather32(lpm.values, interval))
+        interval = following
+    store_lanes(out, whole - NUM_LANES, gather32(lpm.values, interval))
+
+
+@njit(cache=True, nogil=True)
 def gather4(lpm, addrs, out):
     """As `plain4`, 64 addresses at a time; needs AVX-512."""
     whole = addrs.shape[0] - addrs.shape[0] % NUM_LANES
-    if lpm.kind == RANK_IDS:
+    if lpm.busy.shape[0] > 0:
+        if lpm.kind == RANK_IDS:
+            _busy_ids(lpm, addrs, out, whole)
+        else:
+            _busy_values(lpm, addrs, out, whole)
+    elif lpm.kind == RANK_IDS:
         for at in range(0, whole, NUM_LANES):
             _rank_ids_64(lpm, addrs, at, out)
     elif lpm.kind == RANK_VALUES:

@@ -86,8 +86,10 @@ def _define_operator(python_operator, instruction):
 for _operator, _instruction in (
     (operator.add, "add"),
     (operator.sub, "sub"),
+    (operator.mul, "mul"),
     (operator.and_, "and_"),
     (operator.or_, "or_"),
+    (operator.xor, "xor"),
     (operator.lshift, "shl"),  # by less than 32: LLVM leaves more undefined
     (operator.rshift, "lshr"),
 ):
@@ -145,6 +147,11 @@ def _gather(builder, data, index, element, scale):
         some = builder.shuffle_vector(index, index, _indices(list(range(first, first + width))))
         nothing = ir.Constant(result, [0] * width)
         parts.append(_call(builder, name, result, [nothing, base, some, everywhere, ir.Constant(_I32, scale)]))
+    return _joined(builder, parts)
+
+
+def _joined(builder, parts):
+    """Registers as one vector; as many as a power of two."""
     while len(parts) > 1:
         size = parts[0].type.count
         both = _indices(list(range(2 * size)))
@@ -179,9 +186,60 @@ def gather64(typing_context, array, index):
 
     def generate(context, builder, signature, arguments):
         words = _gather(builder, _data(context, builder, signature.args[0], arguments[0]), arguments[1], _I64, 8)
-        halves = builder.bitcast(words, ir.VectorType(_I32, 2 * NUM_LANES))
-        split = [builder.shuffle_vector(halves, halves, _indices([2 * i + k for i in range(NUM_LANES)])) for k in (0, 1)]
-        return context.make_tuple(builder, pair, split)
+        return context.make_tuple(builder, pair, _halves(builder, words))
+
+    return pair(array, index), generate
+
+
+def _halves(builder, words):
+    """64 x uint64 -> [low, high] halves."""
+    halves = builder.bitcast(words, ir.VectorType(_I32, 2 * NUM_LANES))
+    return [builder.shuffle_vector(halves, halves, _indices([2 * i + k for i in range(NUM_LANES)])) for k in (0, 1)]
+
+
+@intrinsic
+def permute(typing_context, table, first, index):
+    """`table[first + index]` for 64 indices below 64 into uint32: the part of the table stays in four registers, nothing is loaded."""
+
+    def generate(context, builder, signature, arguments):
+        register = ir.VectorType(_I32, _REGISTER_LANES)
+        begin = builder.gep(_data(context, builder, signature.args[0], arguments[0]), [arguments[1]])
+        begin = builder.bitcast(begin, register.as_pointer())
+        a, b, c, d = (builder.load(builder.gep(begin, [_I64(k)]), align=4) for k in range(4))
+        name, parts = "llvm.x86.avx512.vpermi2var.d.512", []
+        for at in range(0, NUM_LANES, _REGISTER_LANES):
+            some = builder.shuffle_vector(arguments[2], arguments[2], _indices(list(range(at, at + _REGISTER_LANES))))
+            low, high = (_call(builder, name, register, [left, some, right]) for left, right in ((a, b), (c, d)))
+            is_low = builder.icmp_unsigned("<", some, _indices([NUM_LANES // 2] * _REGISTER_LANES))
+            parts.append(builder.select(is_low, low, high))
+        return _joined(builder, parts)
+
+    return LANES(table, first, index), generate
+
+
+@intrinsic
+def fetch64(typing_context, array, index):
+    """As `gather64`, by 64 plain loads: 0.5 against 0.8 ns an address where the words lie in L2 and the way to them needs no load.
+
+    For one step only, beside independent work: a second one that waits for the first leaves the core too little to look ahead to.
+    """
+    pair = types.UniTuple(LANES, 2)
+
+    def generate(context, builder, signature, arguments):
+        data = _data(context, builder, signature.args[0], arguments[0])
+        with builder.goto_entry_block():
+            scratch = builder.alloca(_VECTOR)
+        scratch.align = 64
+        builder.store(arguments[1], scratch, align=64)
+        indices = builder.bitcast(scratch, _I64.as_pointer())
+        # hides from LLVM what lies there: it would move lanes through shuffles, or gather after all
+        builder.asm(ir.FunctionType(ir.VoidType(), [indices.type]), "", "r,~{memory}", [indices], True)
+        words = ir.Constant(ir.VectorType(_I64, NUM_LANES), ir.Undefined)
+        for k in range(NUM_LANES // 2):
+            both = builder.load(builder.gep(indices, [_I64(k)]))
+            for i, one in enumerate((builder.and_(both, _I64(0xFFFFFFFF)), builder.lshr(both, _I64(32)))):
+                words = builder.insert_element(words, builder.load(builder.gep(data, [one])), _I32(2 * k + i))
+        return context.make_tuple(builder, pair, _halves(builder, words))
 
     return pair(array, index), generate
 

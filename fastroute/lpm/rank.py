@@ -103,15 +103,17 @@ def shift_of(keys, begin, end):
 
 
 @njit(cache=True, nogil=True)
-def build_rank(keys, is_match, root, words):
+def build_rank(keys, answers, is_match, root, words):
     """Encode sorted starts `keys` (the first is 0) into `root` and `words`; returns the number of words.
 
-    With words of size 0 it only counts them. `is_match` (n,) says which intervals have a match: words without any get count 0, which
-    reads as interval -1; words with both get MIXED.
+    With words of size 0 it only counts them. `answers` (n,) is what each interval leads to: quiet sixteenths that lead where address 0
+    leads share one word, and say the first of their intervals. `is_match` (n,) says which intervals have a match: words without any get
+    count 0, which reads as interval -1; words with both get MIXED.
     """
     fill = words.shape[0] > 0
     at, i, n = 0, 0, keys.shape[0]
-    quiet, quiet_at = -1, -1  # interval of the last one-word sixteenth and its word
+    first_at = -1  # word of the first quiet sixteenth that leads where address 0 leads
+    quiet, quiet_at = -1, -1  # interval of the last other one, and its word
     for high in range(ROOT_SIZE):
         begin = i
         while i < n and np.int64(keys[i]) >> 16 == high:
@@ -119,12 +121,16 @@ def build_rank(keys, is_match, root, words):
         shift = shift_of(keys, begin, i)
         if shift == 16:
             interval = i - 1
-            if interval != quiet:
-                quiet, quiet_at = interval, at
+            is_like_first = answers[interval] == answers[0]
+            if (is_like_first and first_at < 0) or (not is_like_first and interval != quiet):
                 if fill:
                     words[at] = np.uint64(i if is_match[interval] else 0) << np.uint64(32)
+                if is_like_first:
+                    first_at = at
+                else:
+                    quiet, quiet_at = interval, at
                 at += 1
-            root[high] = np.uint32(quiet_at << 5 | 16)
+            root[high] = np.uint32((first_at if is_like_first else quiet_at) << 5 | 16)
             continue
         root[high] = np.uint32(at << 5 | shift)
         num_words = max((1 << (16 - shift)) // 32, 1)

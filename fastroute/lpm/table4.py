@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastroute.addr.buffers import frozen
 from fastroute.addr.settings import kernels
 from fastroute.lpm.batch import output_of, rows4, run_batch
+from fastroute.lpm.busy import build_busy
 from fastroute.lpm.kernels4 import RANK_IDS, RANK_VALUES, RECORD_NARROW, RECORD_WIDE, gather4, plain4
 from fastroute.lpm.layout4 import NUM_BLOCKS, SHARED, build_records, build_runs
 from fastroute.lpm.prepare import Intervals, intervals4
@@ -19,7 +20,7 @@ MAX_RANK_BYTES = 3 << 20
 _MAX_MIXED = 1 / 16
 """Share of words that mix match and no match up to which ranks serve as answers: each mixed look-up is done over."""
 
-_NO_LINES, _NO_CODES = np.empty(0, np.uint64), np.empty(0, np.uint32)
+_NO_LINES, _NO_NUMBERS = np.empty(0, np.uint64), np.empty(0, np.uint32)
 
 
 class Lpm4(NamedTuple):
@@ -28,6 +29,7 @@ class Lpm4(NamedTuple):
     kind: int  # of kernels4
     root: NDArray[np.uint32]  # (2**16,) rank, (2**18,) record
     words: NDArray[np.uint64]  # rank words, or records
+    busy: NDArray[np.uint32]  # rank: the root once more, for registers; empty where it has too many entries
     values: NDArray[np.int32]  # rank: (num_intervals,) answer of each, -1 for none
     lines: NDArray[np.uint64]  # record: (8 * num_lines,) divided /24s
     codes: NDArray[np.uint32]  # record: value + 1 of the lines' intervals
@@ -71,14 +73,14 @@ def _rank_table(found: Intervals, kind: int, answers: NDArray[np.int32]) -> Lpm4
     root = np.empty(ROOT_SIZE, np.uint32)
     # with values, every word leads to one; only where ranks are the answers must a word know about no match
     is_match = answers >= 0 if kind == RANK_IDS else np.ones(answers.shape[0], np.bool_)
-    num_words = build_rank(found.starts, is_match, root, np.empty(0, np.uint64))
+    num_words = build_rank(found.starts, found.values, is_match, root, np.empty(0, np.uint64))
     if 8 * num_words + 4 * answers.shape[0] > MAX_RANK_BYTES:
         return None
     words = np.zeros(num_words, np.uint64)
-    build_rank(found.starts, is_match, root, words)
+    build_rank(found.starts, found.values, is_match, root, words)
     if kind == RANK_IDS and np.count_nonzero(words >> np.uint64(63)) > _MAX_MIXED * num_words:
         return _rank_table(found, RANK_VALUES, answers)
-    return _frozen(kind, root, words, answers)
+    return _frozen(kind, root, words, answers, build_busy(root))
 
 
 def _record_table(found: Intervals) -> Lpm4:
@@ -96,7 +98,8 @@ def _record_table(found: Intervals) -> Lpm4:
     words = np.zeros(build_records(*runs, is_wide, root, np.empty(0, np.uint64)), np.uint64)
     build_records(*runs, is_wide, root, words)
     kind = RECORD_WIDE if is_wide else RECORD_NARROW
-    return _frozen(kind, root, words, np.empty(0, np.int32), lines[: LINE_WORDS * num_lines].copy(), codes[:num_codes].copy())
+    lines, codes = lines[: LINE_WORDS * num_lines].copy(), codes[:num_codes].copy()
+    return _frozen(kind, root, words, np.empty(0, np.int32), _NO_NUMBERS, lines, codes)
 
 
 def _frozen(
@@ -104,10 +107,11 @@ def _frozen(
     root: NDArray[np.uint32],
     words: NDArray[np.uint64],
     values: NDArray[np.int32],
+    busy: NDArray[np.uint32],
     lines: NDArray[np.uint64] = _NO_LINES,
-    codes: NDArray[np.uint32] = _NO_CODES,
+    codes: NDArray[np.uint32] = _NO_NUMBERS,
 ) -> Lpm4:
-    return Lpm4(kind, frozen(root), frozen(words), frozen(values), frozen(lines), frozen(codes))
+    return Lpm4(kind, frozen(root), frozen(words), frozen(busy), frozen(values), frozen(lines), frozen(codes))
 
 
 def lookup4(lpm: Lpm4, addrs: ArrayLike, out: NDArray[np.int32] | None = None, parallel: bool = False) -> NDArray[np.int32]:

@@ -64,12 +64,13 @@ def _table(found: Intervals) -> Lpm6:
     lines += np.uint64(num_keys << 32)  # the rank table's codes come first
     keys, root = parts.keys[:num_keys], np.empty(ROOT_SIZE, np.uint32)
     leads_on = np.ones(num_keys, np.bool_)
-    words = np.zeros(build_rank(keys, leads_on, root, np.empty(0, np.uint64)), np.uint64)
-    build_rank(keys, leads_on, root, words)
+    codes = parts.key_codes[:num_keys]
+    words = np.zeros(build_rank(keys, codes, leads_on, root, np.empty(0, np.uint64)), np.uint64)
+    build_rank(keys, codes, leads_on, root, words)
     return Lpm6(
         frozen(root),
         frozen(words),
-        frozen(np.concatenate((parts.key_codes[:num_keys], parts.codes[:num_codes]))),
+        frozen(np.concatenate((codes, parts.codes[:num_codes]))),
         frozen(lines.copy()),
         frozen(parts.deep_ends[: num_deep + 1].copy()),
         frozen(parts.deep_starts[:num_deep_starts].copy()),

@@ -93,6 +93,27 @@ def test_ids_are_dense_and_say_no_match_inside_a_word():
     assert ids.max() < rows.shape[0]
 
 
+@pytest.mark.parametrize(("num_busy", "has_busy"), [(0, True), (20, True), (64, True), (65, False), (400, False)])
+@pytest.mark.parametrize("is_neighbour", [True, False])
+def test_the_root_in_registers(num_busy, has_busy, is_neighbour):
+    """Busy sixteenths with a route around them that also comes back between them."""
+    rng = np.random.default_rng(num_busy)
+    high = 0x0A00 + np.arange(num_busy) if is_neighbour else rng.choice(1 << 16, num_busy, replace=False)
+    prefix = np.concatenate(([0], high << 16, (high << 16) + 0x0102)).astype(np.uint32)
+    length = np.repeat([0, 16, 32], [1, num_busy, num_busy])
+    asked = np.concatenate((prefix, prefix + np.uint32(1), prefix - np.uint32(1), rng.integers(0, 1 << 32, 200, dtype=np.uint32)))
+    expected = np.zeros(asked.shape[0], np.int64)
+    for row in range(1, prefix.shape[0]):
+        shift = np.uint32(32 - length[row])
+        expected[asked >> shift == prefix[row] >> shift] = row
+    table = lpm.build4(prefix, length, np.arange(prefix.shape[0]))
+    by_id, rows = lpm.build4_ids(prefix, length)
+    if is_neighbour or num_busy <= 20 or not has_busy:  # a hash without collisions is found for every 20, for few 64
+        assert (table.busy.size > 0) == (by_id.busy.size > 0) == has_busy
+    assert lpm.lookup4(table, asked).tolist() == expected.tolist()
+    assert rows[lpm.lookup4(by_id, asked)].tolist() == expected.tolist()
+
+
 @pytest.mark.parametrize("num_rows", [0, 1, 63, 64, 65, 200])
 def test_lengths_around_a_block(build4, num_rows):
     addrs = np.arange(num_rows, dtype=np.uint32) + np.uint32(0x0A000000)
