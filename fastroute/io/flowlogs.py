@@ -19,6 +19,8 @@ CHUNK_ROWS = 1 << 19
 """Row groups of the output hold at least this many records where the input has them: each carries its own dictionaries."""
 MAX_CHUNK_ROWS = 1 << 20
 """A larger row group is read in parts of CHUNK_ROWS."""
+BATCH_ROWS = 1 << 17
+"""Records that are decoded at a time within a part: the reader holds three times what it yields."""
 MAX_CODED_BYTES = 6.0
 """Bytes a value, uncompressed, up to which a text column is taken for dictionary-encoded throughout. Indices need up to 2.5, and each row
 group repeats its dictionary; a column that overflowed its dictionary holds whole texts, 11 bytes and more for addresses. The list of
@@ -286,13 +288,13 @@ class ParquetFlows:
 
     def _batches(self, chunk: Chunk, names: list[str] | None) -> Iterator[pa.RecordBatch]:
         batches: Iterator[pa.RecordBatch] = self._open().iter_batches(
-            CHUNK_ROWS, row_groups=list(chunk.row_groups), columns=names, use_threads=False
+            min(BATCH_ROWS, CHUNK_ROWS), row_groups=list(chunk.row_groups), columns=names, use_threads=False
         )
         return batches
 
 
 def _take(batches: Iterator[pa.RecordBatch], num_rows: int) -> list[pa.RecordBatch]:
-    """The next batches, of num_rows in all; no batch is larger than CHUNK_ROWS, and none crosses a multiple of that."""
+    """The next batches, of num_rows in all; parts are multiples of the batches' size, so that none crosses their border."""
     taken: list[pa.RecordBatch] = []
     while sum(batch.num_rows for batch in taken) < num_rows and (batch := next(batches, None)) is not None:
         taken.append(batch)
