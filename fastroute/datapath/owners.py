@@ -8,15 +8,10 @@ from functools import cached_property
 from ipaddress import ip_address, ip_network
 
 from fastroute.cni import CniSettings, NodePlan, Unmodelled, plan_node, vpc_of_pod
+from fastroute.datapath.ranges import GLOBAL6, LINK_LOCAL, LOOPBACK, NEVER_UNICAST, PRIVATE
 from fastroute.topology import Eni, EniRole, Node, PeeringEnd, Pod, Service, Subnet, TargetKind, TopologyIndex
 from fastroute.vocab import Attribution, Kind
 from fastroute.vpc import Address, attached_vpcs, effective_routes
-
-LOOPBACK = ("127.0.0.0/8", "::1/128")
-LINK_LOCAL = ("169.254.0.0/16", "fe80::/10", "fd00:ec2::/32")
-AGENTS = ("169.254.20.10", "169.254.170.23", "fd00:ec2::23")
-NEVER_UNICAST = ("0.0.0.0/8", "224.0.0.0/3", "ff00::/8")
-PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +226,7 @@ class OwnerFinder:
         return End(addr, Kind.LINK_LOCAL) if _within(addr, LINK_LOCAL) else None
 
     def _special(self, vpc_id: str, addr: Address) -> End | None:
-        if _within(addr, PRIVATE) or (addr.version == 6 and not _within(addr, ("2000::/3",))):
+        if _within(addr, PRIVATE) or (addr.version == 6 and not _within(addr, (GLOBAL6,))):
             return End(addr, Kind.UNKNOWN, Attribution.UNKNOWN)
         return None
 

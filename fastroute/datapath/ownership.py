@@ -7,6 +7,7 @@ from ipaddress import ip_address, ip_network
 
 from fastroute.cni import NodePlan, Unmodelled
 from fastroute.datapath.ports import PortSets
+from fastroute.datapath.ranges import GLOBAL6
 from fastroute.datapath.state import Reason, RowFlag, Source
 from fastroute.topology import Eni, EniRole, Pod, TopologyIndex
 from fastroute.vocab import Attribution, Kind
@@ -104,16 +105,13 @@ def with_interface(row: Row, index: TopologyIndex, eni: Eni | None) -> Row:
     return row
 
 
-_GLOBAL6 = network_prefix("2000::/3")
-
-
 def public_flag(eni: Eni, text: str) -> int:
     """HAS_PUBLIC for an address of the interface that the Internet knows: a public one is associated, or it is global IPv6. Else 0.
 
     `text` may be a delegated IPv6 prefix as well.
     """
     if ":" in text:
-        is_public = covers(_GLOBAL6, network_prefix(text))
+        is_public = covers(network_prefix(GLOBAL6), network_prefix(text))
     else:
         is_public = any(held.addr == text and held.public_addr for held in eni.addresses)
     return RowFlag.HAS_PUBLIC if is_public else 0

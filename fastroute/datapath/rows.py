@@ -21,6 +21,7 @@ from fastroute.datapath.ownership import (
     network_prefix,
     public_flag,
 )
+from fastroute.datapath.ranges import AGENTS, GLOBAL6, LINK_LOCAL, LOOPBACK, NEVER_UNICAST, PRIVATE
 from fastroute.datapath.state import Reason, RowFlag, Source
 from fastroute.topology import Eni, PeeringEnd, TargetKind, Topology, TopologyIndex, Vpc, VpcRoute
 from fastroute.vocab import Attribution, Kind
@@ -174,32 +175,25 @@ def _behind(topology: Topology, vpc: Vpc, route: VpcRoute) -> Iterator[tuple[str
                 yield from ((other_id, cidr) for cidr in topology.vpcs[other_id].cidrs)
 
 
-# What nobody may claim, what AWS keeps for itself, and the rest of the world.
-_PRIVATE_RANGES = ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "::/0", "fc00::/7")
-_NEVER_UNICAST = tuple(map(network_prefix, ("0.0.0.0/8", "224.0.0.0/3", "ff00::/8")))
-_LOOPBACK_RANGES = tuple(map(network_prefix, ("127.0.0.0/8", "::1/128")))
-_LINK_LOCAL_RANGES = tuple(map(network_prefix, ("169.254.0.0/16", "fe80::/10", "fd00:ec2::/32")))
-_RESERVED = _NEVER_UNICAST + _LOOPBACK_RANGES + _LINK_LOCAL_RANGES
-# NodeLocal DNSCache and the EKS Pod Identity agent, which sit on the node itself where they run.
-_AGENT_ADDRS = ("169.254.20.10", "169.254.170.23", "fd00:ec2::23")
+_RESERVED = tuple(map(network_prefix, (*LOOPBACK, *LINK_LOCAL, *NEVER_UNICAST)))
 
 
 def _claim_special(owners: Ownership) -> None:
+    """What AWS and the protocols keep for themselves, what nobody claimed, and the rest of the world."""
+    unknown, internet = Row(Kind.UNKNOWN, attribution=Attribution.UNKNOWN), Row(Kind.INTERNET)
+    reserved = (
+        *((addr, Row(Kind.LINK_LOCAL, row_flags=RowFlag.AGENT)) for addr in AGENTS),
+        *((cidr, Row(Kind.UNKNOWN, row_flags=RowFlag.LOOPBACK)) for cidr in LOOPBACK),
+        *((cidr, Row(Kind.LINK_LOCAL)) for cidr in LINK_LOCAL),
+        *((cidr, unknown) for cidr in NEVER_UNICAST),
+    )
+    left = (*((cidr, unknown) for cidr in PRIVATE), ("::/0", unknown), (GLOBAL6, internet), ("0.0.0.0/0", internet))
     for space in owners.spaces.values():
         claimed = dict(owners.prefixes[space])
-        for prefix in _LOOPBACK_RANGES:
-            owners.claim(space, prefix, Row(Kind.UNKNOWN, row_flags=RowFlag.LOOPBACK))
-        for prefix in _LINK_LOCAL_RANGES:
-            owners.claim(space, prefix, Row(Kind.LINK_LOCAL))
-        for addr in _AGENT_ADDRS:
-            owners.claim(space, host_prefix(addr), Row(Kind.LINK_LOCAL, row_flags=RowFlag.AGENT))
-        unknown = Row(Kind.UNKNOWN, attribution=Attribution.UNKNOWN)
-        for prefix in _NEVER_UNICAST:
-            owners.claim(space, prefix, unknown)
-        for cidr in _PRIVATE_RANGES:
-            owners.claim(space, network_prefix(cidr), _enclosing(claimed, network_prefix(cidr)) or unknown)
-        for cidr in ("0.0.0.0/0", "2000::/3"):
-            owners.claim(space, network_prefix(cidr), _enclosing(claimed, network_prefix(cidr)) or Row(Kind.INTERNET))
+        for cidr, row in reserved:
+            owners.claim(space, network_prefix(cidr), row)
+        for cidr, row in left:
+            owners.claim(space, network_prefix(cidr), _enclosing(claimed, network_prefix(cidr)) or row)
 
 
 def _enclosing(claimed: Mapping[Prefix, Row], prefix: Prefix) -> Row | None:

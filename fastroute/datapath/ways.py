@@ -11,7 +11,8 @@ from ipaddress import ip_address, ip_network
 from fastroute.cni import NodePlan, PodAttachment, derive_namespace, snat_exempt_cidrs
 from fastroute.cni.naming import RULE_LOCAL, device_name, veth_name
 from fastroute.datapath.hops import Hop
-from fastroute.datapath.owners import AGENTS, End, OwnerFinder, eni_role_is_endpoint
+from fastroute.datapath.owners import End, OwnerFinder, eni_role_is_endpoint
+from fastroute.datapath.ranges import AGENTS, GLOBAL6
 from fastroute.datapath.state import REASON_TEXTS, Reason
 from fastroute.netns.decision import Decision, Verdict
 from fastroute.netns.model import Namespace, table_text
@@ -386,7 +387,7 @@ def best_cidr(cidrs: tuple[str, ...], addr: object) -> str | None:
 def _has_public(eni: Eni, addr: str) -> bool:
     """Whether the Internet knows an address of the interface: a public one is associated with it, or it is global IPv6."""
     if ":" in addr:
-        return ip_address(addr) in ip_network("2000::/3")
+        return ip_address(addr) in ip_network(GLOBAL6)
     return any(held.addr == addr and held.public_addr for held in eni.addresses)
 
 
