@@ -153,11 +153,11 @@ def tally(codes, shift, num_bytes, packets, sums):
 
 @njit(cache=True, nogil=True)
 def hash_key(keys, i):
-    """A 64-bit mix of keys[:, i]; the multiplier is that of splitmix64."""
+    """Mix keys[:, i] into 64 bits: 32 bits times a 32-bit odd number (2**32 over the golden ratio) a step, which cannot overflow."""
     h = np.uint64(0)
     for k in range(keys.shape[0]):
-        h = (h ^ np.uint64(np.uint32(keys[k, i]))) * np.uint64(0xBF58476D1CE4E5B9)
-        h ^= h >> np.uint64(29)
+        h = ((h ^ np.uint64(np.int64(keys[k, i]) & 0xFFFFFFFF)) & np.uint64(0xFFFFFFFF)) * np.uint64(0x9E3779B1)
+        h ^= h >> np.uint64(32)
     return h
 
 

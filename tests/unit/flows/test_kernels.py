@@ -1,7 +1,11 @@
 """Each kernel against NumPy and the obvious loop, compiled and plain."""
 
+import os
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -131,3 +135,12 @@ def test_pair_ends(plain: bool, first: int, n: int) -> None:
         s, d = divmod(first + i, 3)
         slot = next((slot for slot in (src_slots[s], dst_slots[d]) if slot >= 0), 2)
         assert (src[i], dst[i], src_row[i], dst_row[i]) == (s, d, src_rows[slot, s], dst_rows[slot, d])
+
+
+@pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="this is the run without the JIT")
+def test_all_of_this_without_the_jit() -> None:
+    """As coverage and debuggers see the kernels, helpers included; whole batches too."""
+    files = [Path(__file__), Path(__file__).with_name("test_router.py")]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *map(str, files)]
+    done = subprocess.run(command, env={**os.environ, "NUMBA_DISABLE_JIT": "1"}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
