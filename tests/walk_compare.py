@@ -88,6 +88,8 @@ def answer(compiled: datapath.Compiled, flows: list[Flow], vpc_id: str) -> list[
             "src_attribution": Attribution(a.src_attribution[i]),
             "dst_attribution": Attribution(a.dst_attribution[i]),
         }
+        if a.reason[i]:
+            out["reason"] = datapath.REASON_TEXTS[datapath.Reason(a.reason[i])]
         if a.path_id[i] >= 0:
             out["hops"] = decoder.hops(int(a.path_id[i]))
         for side, row in (("src", a.src_row[i]), ("dst", a.dst_row[i])):
@@ -106,7 +108,10 @@ def expected(topology: Topology, e: Explanation) -> dict[str, object]:
         "form": e.form,
         "src_attribution": e.src_attribution,
         "dst_attribution": e.dst_attribution,
-        **{k: getattr(e.path, k) for k in ("path_class", "disposition", "out_eni", "in_eni", "rule_priority", "table", "wire_src")},
+        **{
+            k: getattr(e.path, k)
+            for k in ("path_class", "disposition", "out_eni", "in_eni", "rule_priority", "table", "wire_src", "reason")
+        },
         "hops": e.path.hops,
     }
     for side, end in (("src", e.src), ("dst", e.dst)):
@@ -140,3 +145,6 @@ def compare(topology: Topology, flows: list[Flow], vpc_id: str) -> None:
         want = expected(topology, explanation)
         differing = {key: (value, want[key]) for key, value in got.items() if value != want[key]}
         assert not differing, f"{vpc_id} {flow}: (kernel, explain) differ in {differing}"
+        assert explanation.path.reason or explanation.path.disposition is not Disposition.UNDECIDED, (
+            f"{vpc_id} {flow}: UNDECIDED without why"
+        )

@@ -27,7 +27,7 @@ from fastroute.topology import (
     VpcRoute,
 )
 from fastroute.vocab import Attribution, Disposition, Kind, PathClass
-from tests.walk_compare import answer, compare
+from tests.walk_compare import answer, compare, questions_of
 from tests.zoo import REGION, WEB, Builder, local, subnet
 
 BLOCK, BLOCK6 = "10.0.0.0/16", "2600:1f13:0:a00::/56"
@@ -262,3 +262,37 @@ def test_an_interface_in_another_vpc_is_not_the_plugins() -> None:
     found = who(b.t, "10.1.0.9", "vpc-b")
     assert (found["kind"], found["node"], found["vpc"]) == (Kind.NODE, "node-a", "vpc-b")
     assert way(b.t, "10.1.0.9", "8.8.8.8", vpc_id="vpc-b") == (Disposition.UNDECIDED, PathClass.UNCLASSIFIED)
+
+
+def test_a_shared_primary_address_is_ambiguous_without_packet_addresses() -> None:
+    """Also where the node's way is not known: the log writes the primary address for all of an interface's addresses."""
+    b = account()
+    b.add(Node("node-b", "i-b", (), labels={"eks.amazonaws.com/compute-type": "auto"}))
+    b.eni("eni-b", "subnet-a", ("10.0.0.50", "10.0.0.60"), instance="i-b", device=0)
+    b.eni("eni-alone", "subnet-nat", ("10.0.1.9",))
+    compiled = datapath.compile_topology(b.t)
+    flows = [Flow("10.0.1.9", addr) for addr in ("10.0.0.10", "10.0.0.50", "10.0.0.60")]
+    asked_rows = questions_of(compiled, flows, "vpc-a")
+    seen = {
+        known: [Attribution(a) for a in datapath.walk(compiled, asked_rows, recorded=True, packet_addresses=known).dst_attribution]
+        for known in (True, False)
+    }
+    assert seen[True] == [Attribution.EXACT, Attribution.EXACT, Attribution.INFERRED]
+    assert seen[False] == [Attribution.AMBIGUOUS, Attribution.AMBIGUOUS, Attribution.INFERRED]
+
+
+def test_branch_interfaces_in_strict_mode_move_the_rule_of_table_local() -> None:
+    topology = account().t
+    assert asked(topology, "10.0.0.20", "10.0.0.10")["rule_priority"] == 0
+    topology.cni_env["ENABLE_POD_ENI"] = "true"
+    assert asked(topology, "10.0.0.20", "10.0.0.10")["rule_priority"] == 20
+
+
+def test_a_trunk_sends_its_own_traffic_by_the_primary_interface() -> None:
+    b = account()
+    b.eni("eni-trunk", "subnet-a", ("10.0.0.11", "10.0.0.40"), instance="i-a", device=1, role=EniRole.TRUNK)
+    b.eni("eni-x", "subnet-nat", ("10.0.1.9",))
+    b.pod("db", "node-a", "10.0.0.40")
+    own, pod = asked(b.t, "10.0.0.11", "10.0.1.9"), asked(b.t, "10.0.0.40", "10.0.1.9")
+    assert (own["rule_priority"], own["out_eni"], own["disposition"]) == (32766, "eni-a", Disposition.SOURCE_CHECK)
+    assert (pod["rule_priority"], pod["table"], pod["out_eni"], pod["disposition"]) == (1536, "2", "eni-trunk", Disposition.DELIVERED)
