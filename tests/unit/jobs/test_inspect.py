@@ -7,8 +7,8 @@ import pytest
 
 from fastroute.errors import EndpointError, InputError
 from fastroute.jobs.inspect import SnapshotInspection, inspect_snapshot
-from fastroute.topology.views import HeldAddress, HeldPrefix
 from fastroute.topology import Port
+from fastroute.topology.views import HeldAddress, HeldPrefix
 from tests.unit.io.snapshots import EKS, kubectl_list, pod, write_snapshot
 
 
