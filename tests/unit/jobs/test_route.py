@@ -365,7 +365,7 @@ def test_questions_are_answered_as_the_truth_says(made: SynthResult, snapshot: S
     assert manifest.account["input"]["bytes"] == sum(asked["bytes"].to_pylist())
 
 
-@pytest.mark.parametrize("name", ["asked.csv", "asked.arrow", "asked.arrows"])
+@pytest.mark.parametrize("name", ["asked.csv", "asked.csv.gz", "asked.arrow", "asked.arrows"])
 def test_questions_in_csv_and_arrow(made: SynthResult, snapshot: Snapshot, tmp_path: Path, name: str) -> None:
     from pyarrow import csv
 
@@ -373,8 +373,9 @@ def test_questions_in_csv_and_arrow(made: SynthResult, snapshot: Snapshot, tmp_p
 
     asked = questions(made.account, 50, seed=5)
     pq.write_table(asked, tmp_path / "asked.parquet")
-    if name.endswith(".csv"):
-        csv.write_csv(asked, tmp_path / name)
+    if ".csv" in name:
+        with pa.output_stream(tmp_path / name) as sink:  # compresses by the name
+            csv.write_csv(asked, sink)
     elif name.endswith(".arrow"):
         with pa.OSFile(str(tmp_path / name), "wb") as sink, pa.ipc.new_file(sink, asked.schema) as writer:
             writer.write_table(asked)
