@@ -8,12 +8,13 @@ DEMO := demo-output
 TESTS ?= tests
 WORKERS ?= 2
 
-.PHONY: help demo test lint fmt bench truth verify-kernel clean
+.PHONY: help demo test lint fmt bench bench-peers truth verify-kernel clean
 
 help:
 	@echo "make demo    a synthetic cluster's flow logs, routed and explained ($(DEMO)/)"
 	@echo "make test    linters, types, import walls and the tests"
 	@echo "make bench   pytest-benchmark: look-ups, paths, Parquet"
+	@echo "make bench-peers   the same look-ups beside DPDK's and others', into README's table (installs libdpdk-dev where it may)"
 	@echo "make truth   every decidable record of a 300-node account against its truth (minutes)"
 	@echo "make verify-kernel   a million look-ups on 2,000 random nodes against this machine's kernel (needs root)"
 	@echo "make fmt     format the code"
@@ -40,6 +41,22 @@ test: lint
 bench: $(STAMP)
 	@$(BIN)/python -m pytest benchmarks -o python_files='bench_*.py' --benchmark-only --benchmark-group-by=group
 
+# DPDK's lookups are C libraries of the system: installed where this user may, else the table says that they are missing
+PEERS := benchmarks/peers/build/libpeers.so
+DPDK_CFLAGS = $(filter-out -march=%,$(shell pkg-config --cflags libdpdk))
+
+bench-peers: $(STAMP)
+	@pkg-config --exists libdpdk || { echo "installing libdpdk-dev ..."; apt-get install -y -qq libdpdk-dev > /dev/null 2>&1; } \
+		|| sudo -n apt-get install -y -qq libdpdk-dev > /dev/null 2>&1 || echo "libdpdk-dev cannot be installed here: no DPDK in the table"
+	@if pkg-config --exists libdpdk; then $(MAKE) --no-print-directory $(PEERS); fi
+	@$(BIN)/python -c 'import pytricia' 2> /dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check pytricia \
+		|| echo "pytricia cannot be installed here: not in the table"
+	@$(BIN)/python -m benchmarks.run --readme --json $(dir $(PEERS))results.json
+
+$(PEERS): benchmarks/peers/peers.c
+	@mkdir -p $(@D)
+	@$(CC) -O3 -march=native -fPIC -shared -o $@ $< $(DPDK_CFLAGS) -lrte_eal -lrte_lpm -lrte_fib -lrte_rib
+
 truth: $(STAMP)
 	@$(BIN)/python -m pytest -m slow -s tests/truth
 
@@ -50,4 +67,4 @@ fmt: $(STAMP)
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .benchmarks *.egg-info
+	rm -rf $(VENV) $(DEMO) benchmarks/peers/build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .benchmarks *.egg-info

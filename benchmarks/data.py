@@ -120,6 +120,16 @@ def zipf(addrs, n, num_distinct=100_000, exponent=1.1):
     return np.ascontiguousarray(addrs[:num_distinct][np.minimum(drawn, num_distinct - 1)])
 
 
+def flow_ends(inside, n, share=0.1):
+    """Ends of flows as a cluster's logs hold them: mostly pods, and in random places addresses of the Internet.
+
+    What a table does at an address that it does not hold matters: rte_lpm branches on it and rte_fib's 64 MB are walked far outside the
+    cluster's part, so that one such address in ten makes either four times slower than pods alone.
+    """
+    rng = np.random.default_rng(SEED + 6)
+    return np.where(rng.random(n) < share, uniform4(n), inside)
+
+
 def bytes_of6(halves):
     """(n, 2) uint64 -> (n, 16) uint8 in network order."""
     return halves.astype(">u8").view(np.uint8).reshape(-1, 16)

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from fastroute.addr import format4
+from fastroute.lpm.prepare import intervals4
+
 LIBRARY = Path(__file__).parent / "build" / "libpeers.so"
 
 
@@ -15,6 +18,8 @@ class Dpdk:
     def __init__(self, path=LIBRARY):
         self.library = ctypes.CDLL(str(path))
         self.library.pton_loop.restype = ctypes.c_int64
+        self.library.peers_version.restype = ctypes.c_char_p
+        self.version = self.library.peers_version().decode().removeprefix("DPDK ")
         cores = os.sched_getaffinity(0)
         if self.library.peers_start() != 0:
             raise OSError("DPDK's environment did not start")
@@ -56,3 +61,47 @@ def dpdk():
         return Dpdk(), ""
     except OSError as error:
         return None, str(error)
+
+
+def searchsorted_lookup(prefix, length, value):
+    """NumPy's bisection in disjoint ranges, which somebody else has made: what a careful script does."""
+    ranges = intervals4(prefix, length, value)
+
+    def ask(addrs):
+        return ranges.values[np.searchsorted(ranges.starts, addrs, side="right") - 1]
+
+    return ask
+
+
+def pytricia_lookup(prefix, length, value):
+    """One Python call an address, or None where pytricia is not installed."""
+    try:
+        import pytricia
+    except ImportError:
+        return None
+    tree = pytricia.PyTricia(32)
+    for text, bits, hop in zip(format4(prefix), length.tolist(), value.tolist(), strict=True):
+        tree.insert(f"{text}/{bits}", hop)
+
+    def ask(addrs):
+        get = tree.get
+        return np.fromiter((get(addr, -1) for addr in addrs.tolist()), np.int32, addrs.shape[0])
+
+    return ask
+
+
+def text_column(buffers):
+    """TextBuffers as a pyarrow string array."""
+    import pyarrow as pa
+
+    offsets, text = (pa.py_buffer(np.ascontiguousarray(part)) for part in (buffers.offsets, buffers.data))
+    return pa.StringArray.from_buffers(buffers.num_rows, offsets, text)
+
+
+def pyarrow_parse(strings):
+    """Split at the dots, cast the parts, add them up."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    parts = pc.split_pattern(strings, ".").flatten().cast(pa.uint32()).to_numpy().reshape(-1, 4)
+    return parts[:, 0] << 24 | parts[:, 1] << 16 | parts[:, 2] << 8 | parts[:, 3]

@@ -13,6 +13,7 @@
 #include <rte_fib.h>
 #include <rte_fib6.h>
 #include <rte_lpm.h>
+#include <rte_version.h>
 
 #define BURST 512
 #define NO_MATCH 0x7fffffff /* default next hop of the fibs */
@@ -29,6 +30,11 @@ int peers_start(void)
 			     /* DPDK stays at 256 bits unless told, and then refuses its AVX-512 look-ups */
 			     "--force-max-simd-bitwidth=512"};
 	return rte_eal_init(11, arguments) < 0 ? -1 : 0;
+}
+
+const char *peers_version(void)
+{
+	return rte_version();
 }
 
 /* rte_lpm holds next hops of 24 bits and no /0. Returns 0 or a negative errno. */
