@@ -41,7 +41,7 @@ from tests.zoo import REGION, Builder
 
 T = TypeVar("T")
 
-BLOCKS = ("10.0.0.0/24", "10.0.1.0/24", "10.0.0.0/22", "10.1.0.0/24", "100.64.0.0/24", "198.18.0.0/24")
+BLOCKS = ("10.0.0.0/24", "10.0.1.0/24", "10.0.0.0/22", "10.1.0.0/24", "100.64.0.0/24", "198.18.0.0/24", "203.0.113.0/24")
 BLOCKS6 = ("2600:1f13:0:a00::/56", "2600:1f13:0:b00::/56")
 ZONES = ("use1-az1", "use1-az2", "")
 LISTS = {"pl-s3": ("52.216.0.0/15", "3.5.0.0/19"), "pl-corp": ("172.16.0.0/12", "10.0.0.0/8", "52.216.0.0/16"), "pl-dark": None}
@@ -327,7 +327,7 @@ class _Account:
 
     def services(self) -> None:
         for i in range(self.number(0, 2)):
-            addrs = () if self.rarely(4) else (f"172.20.0.{10 + i}",)
+            addrs = () if self.rarely(4) else (f"10.1.0.{10 + i}" if self.rarely(4) else f"172.20.0.{10 + i}",)
             node_port = 31000 if self.rarely(2) else 0
             self.b.add(Service("default", f"svc-{i}", "NodePort", addrs, (ServicePort(80, self.one(("TCP", "UDP")), node_port=node_port),)))
 

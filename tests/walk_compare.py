@@ -27,6 +27,8 @@ def flows_of(topology: Topology, rng: random.Random, n: int, family: int = 4) ->
     flows = []
     for _ in range(n):
         src, dst = (rng.choice(likely if rng.random() < 0.6 else addresses) for _ in range(2))
+        if rng.random() < 0.02:
+            dst = rng.choice(zoo.interesting_addresses(topology, 10 - family))
         protocol, flags, is_recorded = rng.choice((TCP, TCP, UDP, ICMP)), rng.choice(TCP_FLAGS), rng.random() < 0.7
         flows.append(Flow(src, dst, protocol, rng.choice(PORTS), rng.choice(PORTS), flags, is_recorded))
     return flows

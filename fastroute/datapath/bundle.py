@@ -12,7 +12,7 @@ from fastroute.arrays import read_bundle, write_bundle
 from fastroute.datapath.state import Compiled, Names
 from fastroute.errors import InputError
 
-FORMAT = "fastroute compiled snapshot 3"
+FORMAT = "fastroute compiled snapshot 4"
 """Changes with every change of the arrays' meaning: an older file is compiled anew, never misread."""
 
 

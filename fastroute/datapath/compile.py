@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fastroute.arrays import NONE
 from fastroute.cni import NodePlan, read_settings
 from fastroute.cni.naming import device_name, subnet_gateway
-from fastroute.datapath.classes import DestinationClasses, nearest_enclosing
+from fastroute.datapath.classes import ROOTS, DestinationClasses, nearest_enclosing
 from fastroute.datapath.hops import Hop
 from fastroute.datapath.ownership import Ownership, Prefix, Row
 from fastroute.datapath.ports import node_port_keys
@@ -110,6 +110,7 @@ def compile_topology(topology: Topology) -> Compiled:
             ports=_port_arrays(table, owners, topology),
             table_local=names["table"].code("local"),
             table_main=names["table"].code("main"),
+            first_class6=classes.number[ROOTS[1]],
         ),
         pool4=pool4,
         pool6=pool6,

@@ -79,6 +79,7 @@ class Reason(IntEnum):
     NO_TABLE = 16
     CLIENT_ADDRESS = 17
     OPENER = 18
+    TWO_FAMILIES = 19
 
 
 REASON_TEXTS: dict[Reason, str] = {
@@ -93,6 +94,7 @@ REASON_TEXTS: dict[Reason, str] = {
     Reason.AGENT: "whether an agent on the node holds this link-local address is not known without a dump of the node",
     Reason.NO_TABLE: "the route table of the interface's subnet is not in the snapshot",
     Reason.CLIENT_ADDRESS: "it has no public address: only a load balancer that keeps client addresses leads there, not modelled yet",
+    Reason.TWO_FAMILIES: "one end is an IPv4 address, the other an IPv6 address: no packet has both",
     Reason.OPENER: "the way depends on who opened the connection, and the record does not show it",
 }
 
@@ -266,7 +268,7 @@ WALKED_ROW_FIELDS = (
 class Tables(NamedTuple):
     """What the kernels read; `rows`, `enis`, `nodes` and `vpc_legs` as records of the columns of the same names.
 
-    `table_local` and `table_main` are the codes of those table names.
+    `table_local` and `table_main` are the codes of those table names; destination classes from `first_class6` on are those of IPv6.
     """
 
     rows: np.recarray[Any, Any]
@@ -277,6 +279,7 @@ class Tables(NamedTuple):
     ports: Ports
     table_local: int
     table_main: int
+    first_class6: int
 
 
 class RowPrefixes(NamedTuple):

@@ -222,12 +222,14 @@ def attribution_of(row, range_flags, other_opened, packet_addresses):
 
 
 @njit(cache=True, nogil=True)
-def early_end(s, d):
+def early_end(s, d, first_class6):
     """Ends for which no way is computed -> Reason, 0 if there is one."""
     if s.kind == Kind.UNKNOWN or d.kind == Kind.UNKNOWN:
         return np.int64(Reason.UNKNOWN_END.value)
     if s.kind == Kind.SERVICE or d.kind == Kind.SERVICE:
         return np.int64(Reason.SERVICE.value)
+    if (s.dst_class < first_class6) != (d.dst_class < first_class6):
+        return np.int64(Reason.TWO_FAMILIES.value)
     if s.source == Source.NOBODY:
         return np.int64(Reason.NOBODY.value)
     if s.source == Source.UNDECIDED:
@@ -508,7 +510,7 @@ def _walk_batch(t, questions, recorded, packet_addresses, answers):  # noqa: PLR
             for attempt in range(2 if opener == Opener.UNKNOWN else 1):
                 if attempt == 1:
                     opened_by_src = False
-                early = early_end(s, d)
+                early = early_end(s, d, t.first_class6)
                 found = undecided(early)
                 if early == 0 and s.source == Source.OUTSIDE:
                     ends, found = way_in_before_gateways(s, d)

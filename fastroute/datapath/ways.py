@@ -83,6 +83,8 @@ class WayFinder:
             return path.end(Disposition.UNDECIDED, REASON_TEXTS[Reason.UNKNOWN_END])
         if Kind.SERVICE in {src.kind, dst.kind}:
             return path.end(Disposition.UNDECIDED, REASON_TEXTS[Reason.SERVICE])
+        if src.addr.version != dst.addr.version:
+            return path.end(Disposition.UNDECIDED, REASON_TEXTS[Reason.TWO_FAMILIES])
         if src.is_outside:
             return self._way_in(path, src, dst, opened_by_src)
         if src.kind is Kind.SUBNET:
@@ -128,8 +130,6 @@ class WayFinder:
 
     def _way_from_node(self, path: Path, plan: NodePlan, src: End, dst: End, opened_by_src: bool) -> Path:
         is_host = src.kind in {Kind.NODE, Kind.HOST_POD}
-        if dst.addr.version == 6:
-            return path.end(Disposition.UNDECIDED, REASON_TEXTS[Reason.IPV6])
         translated = opened_by_src and self.would_snat(src, dst)
         decision = self._decide(plan, src, dst, translated and not is_host)
         at_node = f"node {plan.node.name}"

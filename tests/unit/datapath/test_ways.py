@@ -236,6 +236,15 @@ def test_ipv6_addresses_belong_to_their_pods_and_nodes() -> None:
     ]
 
 
+def test_no_packet_has_two_families() -> None:
+    """A question may: IPv4 routes would not answer it, and IPv6 routes would answer for an address that cannot ask."""
+    topology = account(VpcRoute("::/0", TargetKind.INTERNET_GATEWAY, "igw-a")).t
+    for src, dst in (("10.0.0.20", "2001:4860:4860::8888"), ("10.0.0.10", "fe80::1"), ("2001:4860:4860::8888", "10.0.0.10")):
+        found = asked(topology, src, dst)
+        assert (found["disposition"], found["path_class"], found["out_eni"]) == (Disposition.UNDECIDED, PathClass.UNCLASSIFIED, None)
+        assert "IPv4" in found["reason"]
+
+
 def test_a_global_ipv6_address_is_public_by_itself() -> None:
     b = account(VpcRoute("::/0", TargetKind.INTERNET_GATEWAY, "igw-a"))
     bare = Eni("eni-x", "vpc-a", "subnet-a", REGION, "", EniRole.OTHER, "interface", "", (EniAddress("10.0.0.99", True),))
