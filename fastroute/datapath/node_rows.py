@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import chain
 
 from fastroute.cni import NodePlan, PodAttachment, Unmodelled, vpc_of_pod
 from fastroute.cni.naming import RULE_FROM_ENI, RULE_FROM_POD, RULE_MAIN, table_of_eni
@@ -15,7 +14,7 @@ from fastroute.vocab import Attribution, Kind
 
 
 def claim_pods(owners: Ownership, index: TopologyIndex) -> None:
-    """Every pod's own addresses. Where several pods have one, that whose node's interface holds it goes first."""
+    """Every pod's own addresses. Of several pods with one, that whose node's interface holds it goes first, then that with rules for it."""
     attached = {
         (each.pod.key, each.addr): (plan, each) for plan in owners.plans.values() if isinstance(plan, NodePlan) for each in plan.pods
     }
@@ -26,7 +25,7 @@ def claim_pods(owners: Ownership, index: TopologyIndex) -> None:
             row = _attached_pod(owners, index, *found) if found is not None else _undecided_pod(owners, index, pod, addr)
             if row.space >= 0:
                 rows.append((addr, row))
-    for addr, row in chain((each for each in rows if each[1].eni is not None), rows):
+    for addr, row in sorted(rows, key=lambda each: (each[1].eni is None, each[1].reason not in {Reason.NONE, Reason.NOT_HELD})):
         owners.claim(row.space, host_prefix(addr), row)
 
 
@@ -67,7 +66,7 @@ def _undecided_pod(owners: Ownership, index: TopologyIndex, pod: Pod, addr: str)
     vpc_id = vpc_of_pod(index, node, addr)
     eni = index.eni_holding(vpc_id or "", addr)
     if pod.branch_eni is not None:
-        why = Unmodelled.BRANCH_PODS
+        why, eni = Unmodelled.BRANCH_PODS, eni if eni is not None and eni.id == pod.branch_eni else None
     elif isinstance(plan, NodePlan):
         why, eni = Unmodelled.IPV6, eni if eni in (plan.primary, *plan.managed) else None
     else:

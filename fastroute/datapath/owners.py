@@ -88,10 +88,10 @@ class OwnerFinder:
         return End(addr, Kind.INTERNET)
 
     def _pod(self, vpc_id: str, addr: Address) -> End | None:
-        """The first pod with the address whose node's interface holds it, else the first with the address."""
+        """Of several pods with the address, one whose node's interface holds it; then one whose node's rules are known; then the first."""
         pods = self._pod_of_addr.get(str(addr), [])
         found = [end for pod in pods if (end := self._end_of_pod(pod, vpc_id, addr)) is not None]
-        return next((end for end in found if end.eni is not None), found[0] if found else None)
+        return min(found, key=lambda end: (end.eni is None, end.unmodelled is not None), default=None)
 
     def _end_of_pod(self, pod: Pod, vpc_id: str, addr: Address) -> End | None:
         node = self.topology.nodes.get(pod.node or "")
@@ -99,7 +99,10 @@ class OwnerFinder:
             return None
         plan = self.plan(node) if node is not None else Unmodelled.NO_INSTANCE
         eni = self.index.eni_holding(vpc_id, str(addr))
-        unmodelled = Unmodelled.BRANCH_PODS if pod.branch_eni is not None else plan if isinstance(plan, Unmodelled) else None
+        unmodelled = plan if isinstance(plan, Unmodelled) else None
+        if pod.branch_eni is not None:
+            unmodelled = Unmodelled.BRANCH_PODS
+            eni = eni if eni is not None and eni.id == pod.branch_eni else None
         if unmodelled is None and isinstance(plan, NodePlan):
             eni = eni if eni in (plan.primary, *plan.managed) else None
             unmodelled = Unmodelled.IPV6 if addr.version == 6 else None

@@ -356,7 +356,7 @@ class WayFinder:
         back = Path()
         someone = End(ip_address("0.0.0.0"), Kind.ENI)
         eni = dst.eni if dst.eni is not None else Eni("", "", subnet_id, "", "", EniRole.OTHER, "", "", ())
-        nat = self._by_table(back, someone, replace(src, is_public=False), table, eni, True, None)
+        nat = self._by_table(back, someone, End(src.addr, src.kind), table, eni, True, None)
         path.hops = list(nat.hops)
         crossed_nat = any(hop.gateway.startswith("nat-") for hop in nat.hops)
         has_crossed = nat.path_class in {PathClass.INTER_VPC, PathClass.INTER_REGION}

@@ -199,6 +199,20 @@ def test_of_two_pods_with_one_address_that_whose_node_holds_it_counts() -> None:
     assert (found["pod"], found["node"], found["attribution"]) == ("web", "node-a", Attribution.EXACT)
 
 
+def test_a_branch_pod_is_held_by_its_branch_interface_alone() -> None:
+    """Its old address has gone to an ordinary pod since."""
+    b = account()
+    b.t.pods.clear()
+    b.pod("branch", "node-a", "10.0.0.20", branch_eni="eni-branch")
+    b.pod("web", "node-a", "10.0.0.20")
+    assert (who(b.t, "10.0.0.20")["pod"], way(b.t, "10.0.0.10", "10.0.0.20")[0]) == ("web", Disposition.DELIVERED)
+    b.eni("eni-branch", "subnet-a", ("10.0.0.70",), role=EniRole.BRANCH)
+    b.pod("branch", "node-a", "10.0.0.70", branch_eni="eni-branch")
+    found = who(b.t, "10.0.0.70")
+    assert (found["pod"], found["eni"], found["attribution"]) == ("branch", "eni-branch", Attribution.EXACT)
+    assert way(b.t, "10.0.0.10", "10.0.0.70")[0] is Disposition.UNDECIDED
+
+
 def test_a_pod_whose_node_is_known_is_in_its_nodes_vpc() -> None:
     """Two VPCs share a block; the node's state is not derived (Auto Mode), its interface says where the pod is."""
     b = account()
