@@ -1,1 +1,0 @@
-"""What kube-proxy does: service address to endpoint."""
