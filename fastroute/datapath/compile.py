@@ -80,7 +80,7 @@ def compile_topology(topology: Topology) -> Compiled:
     owners = build_ownership(index, settings)
     plans = [plan for plan in owners.plans.values() if isinstance(plan, NodePlan)]
     profiles = NodeProfiles(topology, plans)
-    vpc_legs = VpcLegTable(topology, owners.spaces)
+    vpc_legs = VpcLegTable(index, owners.spaces)
     classes = DestinationClasses(profiles.prefixes() | vpc_legs.prefixes())
     table = _RowTable(owners, classes)
     names = {column: _Interner() for column in _TEXT_COLUMNS}

@@ -12,7 +12,7 @@ from fastroute.datapath.classes import DestinationClasses
 from fastroute.datapath.hops import Hop
 from fastroute.datapath.ownership import Prefix, network_prefix
 from fastroute.datapath.state import LegNext
-from fastroute.topology import RouteTable, TargetKind, Topology
+from fastroute.topology import RouteTable, TargetKind, TopologyIndex
 from fastroute.vocab import Disposition, PathClass
 from fastroute.vpc import EffectiveRoute, Next, Step, attached_vpcs, effective_routes, step
 
@@ -48,7 +48,8 @@ LINK_LOCAL_LEG = Leg(
 class VpcLegTable:
     """Numbers legs in the order of route tables and classes; equal legs share a number. 0 is none, 1 is link-local."""
 
-    def __init__(self, topology: Topology, spaces: Mapping[str, int]) -> None:
+    def __init__(self, index: TopologyIndex, spaces: Mapping[str, int]) -> None:
+        topology = index.topology
         self.topology = topology
         self.spaces = spaces
         self.legs: list[Leg] = [NO_LEG, LINK_LOCAL_LEG]
@@ -56,7 +57,7 @@ class VpcLegTable:
         self.tables = list(topology.route_tables.values())
         self.table_number = {table.id: i for i, table in enumerate(self.tables)}
         self.routes = [effective_routes(topology, table) for table in self.tables]
-        self._subnet_table = self._subnet_tables()
+        self._subnet_table = {subnet_id: self.table_number[table.id] for subnet_id, table in index.route_table_of_subnet.items()}
         self._transit = {
             route.target: {
                 network_prefix(cidr): spaces[vpc_id]
@@ -67,11 +68,6 @@ class VpcLegTable:
             for route in table.routes
             if route.target_kind is TargetKind.TRANSIT_GATEWAY
         }
-
-    def _subnet_tables(self) -> dict[str, int]:
-        main = {table.vpc_id: i for i, table in enumerate(self.tables) if table.is_main}
-        explicit = {subnet_id: i for i, table in enumerate(self.tables) for subnet_id in table.subnet_ids}
-        return {subnet.id: explicit.get(subnet.id, main.get(subnet.vpc_id, -1)) for subnet in self.topology.subnets.values()}
 
     def table_of_subnet(self, subnet_id: str | None) -> int:
         """Number of the route table of a subnet; -1 where none is known."""

@@ -19,7 +19,7 @@ from fastroute.netns.model import Namespace, table_text
 from fastroute.netns.walk import route
 from fastroute.topology import Eni, EniRole, Pod, RouteTable
 from fastroute.vocab import IN_CLUSTER, Disposition, Kind, PathClass
-from fastroute.vpc import Next, Step, best_route, effective_routes, step
+from fastroute.vpc import Next, Step, attached_vpcs, best_route, effective_routes, step
 
 HAS_NETNS = IN_CLUSTER - {Kind.SERVICE}
 """Kinds behind which a process can sit, with a loopback of its own."""
@@ -256,12 +256,8 @@ class WayFinder:
 
     def _behind_transit(self, gateway_id: str, dst: End) -> str | None:
         """The attached VPC whose block holds the destination."""
-        attached = [
-            a.resource_id
-            for a in self.topology.attachments.values()
-            if a.transit_gateway_id == gateway_id and a.resource_type == "vpc" and a.state == "available"
-        ]
-        holding = [(cidr, vpc_id) for vpc_id in attached if vpc_id in self.topology.vpcs for cidr in self.topology.vpcs[vpc_id].cidrs]
+        attached = attached_vpcs(self.topology, gateway_id)
+        holding = [(cidr, vpc_id) for vpc_id in attached for cidr in self.topology.vpcs[vpc_id].cidrs]
         best = best_cidr(tuple(cidr for cidr, _ in holding), dst.addr)
         return dict(holding)[best] if best is not None else None
 
