@@ -267,6 +267,17 @@ def choose(typing_context, condition, yes, no):
 
 
 @intrinsic
+def less(typing_context, left, right):
+    """1 where left < right as unsigned, else 0; one of them may be a scalar."""
+
+    def generate(context, builder, signature, arguments):
+        both = [_lanes_of(builder, t, a) for t, a in zip(signature.args, arguments, strict=True)]
+        return builder.zext(builder.icmp_unsigned("<", *both), _VECTOR)
+
+    return LANES(left, right), generate
+
+
+@intrinsic
 def nonzero_bits(typing_context, lanes):
     """uint64: bit i is set where lane i is not 0."""
 

@@ -13,7 +13,7 @@ from fastroute.lpm.table4 import Lpm4
 from fastroute.lpm.table6 import Lpm6
 
 Table = Lpm4 | Lpm6 | Pool4 | Pool6
-_LAYOUT = 2
+_LAYOUT = 3
 """Raised when an encoding changes; an older one is refused rather than misread."""
 
 _KINDS: dict[str, Any] = {kind.__name__: kind for kind in (Lpm4, Lpm6, Pool4, Pool6)}

@@ -24,6 +24,7 @@ from fastroute.lpm import (
     lookup6,
     lookup6_one,
     pool4_lookup,
+    pool4_one,
     pool6_lookup,
     set_kernels,
     table4,
@@ -52,6 +53,11 @@ def layout(request):
         table4.MAX_RANK_BYTES = 0
     yield request.param
     table4.MAX_RANK_BYTES = limit
+
+
+def columns_of(rows):
+    """(n, 2) tables and addresses -> the two columns in the pool's dtypes."""
+    return rows[:, 0].astype(np.int32), rows[:, 1].astype(np.uint32)
 
 
 def filled(addrs):
@@ -108,10 +114,17 @@ def test_pool4_answers_as_the_scan(tables):
     prefix, length, value = columns4([p for table in tables for p in table])
     of = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
     pool = build_pool4(of, prefix, length, value, len(tables))
+    asked, expected = [], []
     for t, table in enumerate(tables):
-        addrs = border_addresses(table, 32)
-        found = pool4_lookup(pool, np.full(len(addrs), t), np.array(addrs, np.uint32))
-        assert found.tolist() == [longest_match(table, addr, 32) for addr in addrs]
+        addrs = filled(border_addresses(table, 32))
+        expected.append([longest_match(table, addr, 32) for addr in addrs])
+        asked.append(np.column_stack((np.full(len(addrs), t), addrs)))
+        assert pool4_lookup(pool, *columns_of(asked[-1])).tolist() == expected[-1]
+        assert [pool4_one(pool, t, np.uint32(addr)) for addr in addrs[:70]] == expected[-1][:70]
+    if tables:  # and in one call, the tables in turns
+        order = np.random.default_rng(0).permutation(sum(map(len, asked)))
+        found = pool4_lookup(pool, *columns_of(np.concatenate(asked)[order]))
+        assert found.tolist() == np.concatenate(expected)[order].tolist()
 
 
 @FEW

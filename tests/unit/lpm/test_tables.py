@@ -207,13 +207,46 @@ def test_equal_tables_of_a_pool_are_stored_once():
     assert lpm.pool4_lookup(many, [0, 17, 49], np.full(3, 0x0A010203, np.uint32)).tolist() == [1, 1, 1]
 
 
+@pytest.mark.parametrize("share_outside", [0, 0.1, 0.5, 1])
+@pytest.mark.parametrize("num_far", [0, 5, 40])
+def test_node_tables_inside_and_outside_their_regions(share_outside, num_far):
+    """Pods in one /20 a table, and routes far from them: in one line, or in a tree of several."""
+    rng = np.random.default_rng(num_far)
+    far = (np.arange(num_far) * 5 + 20 << 24).astype(np.uint32)
+    rows = []
+    for table in range(3):
+        pods = (0x0A000000 + (table << 12) + rng.choice(4096, 60, replace=False)).astype(np.uint32)
+        prefix = np.concatenate(([0], far, pods)).astype(np.uint32)
+        rows.append((np.full(prefix.size, table), prefix, np.repeat([0, 9, 32], [1, num_far, 60]), np.arange(prefix.size)))
+    of, prefix, length, value = (np.concatenate(column) for column in zip(*rows, strict=True))
+    pool = lpm.build_pool4(of, prefix, length, value, 3)
+    tables = rng.integers(0, 3, 3000)
+    inside = 0x0A000000 + (tables << 12) + rng.integers(0, 4096, 3000)
+    asked = np.where(rng.random(3000) < share_outside, rng.integers(0, 1 << 32, 3000), inside).astype(np.uint32)
+    for order in (np.arange(3000), np.argsort(tables, kind="stable")):
+        found = lpm.pool4_lookup(pool, tables[order], asked[order])
+        for table in range(3):
+            alone = lpm.build4(*(column[of == table] for column in (prefix, length, value)))
+            assert found[tables[order] == table].tolist() == lpm.lookup4(alone, asked[order][tables[order] == table]).tolist()
+
+
 def test_a_large_table_in_a_pool():
-    """Five levels would hold eight million intervals; 20,000 host routes need four."""
+    """20,000 host routes beside each other are one region."""
     hosts = np.arange(20_000, dtype=np.uint32) * np.uint32(2) + np.uint32(0x0A000000)
     pool = lpm.build_pool4(np.full(20_000, 1), hosts, np.full(20_000, 32), np.arange(20_000), 3)
     found = lpm.pool4_lookup(pool, np.full(40_000, 1), np.arange(40_000, dtype=np.uint32) + np.uint32(0x0A000000))
     assert found.tolist() == [i // 2 if i % 2 == 0 else -1 for i in range(40_000)]
     assert lpm.pool4_lookup(pool, [0, 2], hosts[:2]).tolist() == [-1, -1]
+
+
+def test_a_deep_tree_in_a_pool():
+    """20,000 host routes far from each other: hardly any fits a region, five levels of the tree hold the rest."""
+    hosts = (np.arange(20_000, dtype=np.uint64) * np.uint64(200_003) + np.uint64(77)).astype(np.uint32)
+    pool = lpm.build_pool4(np.zeros(20_000, np.int32), hosts, np.full(20_000, 32), np.arange(20_000), 1)
+    asked = np.concatenate((hosts, hosts + np.uint32(1), hosts - np.uint32(1)))
+    expected = list(range(20_000)) + [-1] * 40_000
+    assert lpm.pool4_lookup(pool, np.zeros(60_000, np.int32), asked).tolist() == expected
+    assert lpm.num_bytes(pool) < 20_000 * 80
 
 
 def test_a_table_that_the_pool_does_not_hold():
