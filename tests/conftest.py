@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Each worker of a parallel run compiles into a folder of its own, made afresh: the on-disk cache of kernels does not see edits in other
+    # files, and several processes that write one cache at once can crash.
+    KERNELS = tempfile.mkdtemp(prefix="fastroute-kernels-")
+    os.environ["NUMBA_CACHE_DIR"] = KERNELS
+    atexit.register(shutil.rmtree, KERNELS, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,8 @@
 
 from fastroute.datapath.bundle import load, save
 from fastroute.datapath.compile import compile_topology, texts
-from fastroute.datapath.explain import Explainer, Explanation, Flow
-from fastroute.datapath.flows import Answers, Questions, empty_answers
+from fastroute.datapath.explain import Explainer, Explanation
+from fastroute.datapath.flows import Answers, Flow, Questions, empty_answers
 from fastroute.datapath.hops import Hop
 from fastroute.datapath.locate import guess_spaces, locate
 from fastroute.datapath.paths import PathDecoder, path_tables

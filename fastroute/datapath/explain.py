@@ -9,25 +9,13 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from fastroute.cni import NodePlan, read_settings
+from fastroute.datapath.flows import Flow
 from fastroute.datapath.openers import opener_of, pod_ports
 from fastroute.datapath.owners import End, OwnerFinder
 from fastroute.datapath.ways import HAS_NETNS, Path, WayFinder, merged
 from fastroute.netns.text import rule_text
 from fastroute.topology import Node, Topology, TopologyIndex
-from fastroute.vocab import IN_CLUSTER, TCP, Attribution, Form, Kind, Opener
-
-
-@dataclass(frozen=True, slots=True)
-class Flow:
-    """One question. Addresses as text; ports, flags -1 where absent."""
-
-    src: str
-    dst: str
-    protocol: int = TCP
-    src_port: int = -1
-    dst_port: int = -1
-    tcp_flags: int = -1
-    is_recorded: bool = False
+from fastroute.vocab import IN_CLUSTER, Attribution, Form, Kind, Opener
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,27 @@
-"""What the walk is asked and what it answers: columns of many flows."""
+"""What the walk is asked and what it answers: one flow in words, many in columns."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fastroute.vocab import TCP
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """One question. Addresses as text; ports, flags -1 where absent."""
+
+    src: str
+    dst: str
+    protocol: int = TCP
+    src_port: int = -1
+    dst_port: int = -1
+    tcp_flags: int = -1
+    is_recorded: bool = False
 
 
 class Questions(NamedTuple):

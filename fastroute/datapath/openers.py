@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from fastroute.datapath.flows import Flow
 from fastroute.datapath.owners import End
 from fastroute.datapath.ports import KUBELET_PORT, PROTOCOLS
 from fastroute.topology import Container, Topology
 from fastroute.vocab import EPHEMERAL_PORT_MIN, TCP, TCP_ACK, TCP_SYN, Kind, Opener
-
-if TYPE_CHECKING:
-    from fastroute.datapath.explain import Flow
 
 
 def pod_ports(containers: tuple[Container, ...]) -> set[tuple[int, int]]:

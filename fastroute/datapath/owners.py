@@ -11,7 +11,7 @@ from fastroute.cni import CniSettings, NodePlan, Unmodelled, plan_node, vpc_of_p
 from fastroute.datapath.ranges import GLOBAL6, LINK_LOCAL, LOOPBACK, NEVER_UNICAST, PRIVATE
 from fastroute.topology import Eni, EniRole, Node, PeeringEnd, Pod, Service, Subnet, TargetKind, TopologyIndex
 from fastroute.vocab import Attribution, Kind
-from fastroute.vpc import Address, attached_vpcs, effective_routes
+from fastroute.vpc import Address, attached_vpcs, effective_routes, has_unlisted_routes
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,8 @@ class OwnerFinder:
             end = question(vpc_id, addr)
             if end is not None:
                 return end
-        return End(addr, Kind.INTERNET)
+        unlisted = has_unlisted_routes(self.topology, vpc_id)
+        return End(addr, Kind.INTERNET, Attribution.INFERRED if unlisted else Attribution.EXACT)
 
     def _pod(self, vpc_id: str, addr: Address) -> End | None:
         """Of several pods with the address, one whose node's interface holds it; then one whose node's rules are known; then the first."""

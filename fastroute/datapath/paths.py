@@ -49,6 +49,8 @@ class LegTable(NamedTuple):
     prefix: I32
     gateway: I32
     next_domain: I32
+    reason: I32
+    """Why the packet ends here, where it does; the same on each hop of the leg."""
     texts: list[str]
 
 
@@ -119,7 +121,7 @@ class _Hops:
 
     def add(self, leg: I32, hop: int, **columns: I32 | int | str) -> None:
         part = {"leg": leg, "hop": np.full(len(leg), hop, np.int32)}
-        for name in Hop._fields:
+        for name in (*Hop._fields, "reason"):
             value = columns.get(name, NONE if name == "rule_priority" else 0)
             if isinstance(value, str):
                 value = self.texts.code(value)
@@ -129,7 +131,7 @@ class _Hops:
     def table(self) -> LegTable:
         if not self._parts:
             self.add(np.empty(0, np.int32), 0)
-        columns = {name: np.concatenate([part[name] for part in self._parts]) for name in ("leg", "hop", *Hop._fields)}
+        columns = {name: np.concatenate([part[name] for part in self._parts]) for name in ("leg", "hop", *Hop._fields, "reason")}
         order = np.lexsort((columns["hop"], columns["leg"]))
         return LegTable(**{name: column[order] for name, column in columns.items()}, texts=self.texts.all)
 
@@ -276,7 +278,7 @@ class _Maker:
         columns = {name: texts(self.compiled.leg_texts[name]) for name in LEG_TEXT_COLUMNS}
         legs = np.array([int(leg) for leg in columns["leg"]], np.int32)
         position = np.arange(len(legs)) - np.searchsorted(legs, legs)
-        codes = {name: hops.texts.codes(columns[name]) for name in Hop._fields if name != "rule_priority"}
+        codes = {name: hops.texts.codes(columns[name]) for name in (*Hop._fields, "reason") if name != "rule_priority"}
         for at in range(int(position.max(initial=-1)) + 1):
             on = position == at
             for way in VpcLegWay:

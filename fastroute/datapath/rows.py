@@ -25,7 +25,7 @@ from fastroute.datapath.ranges import AGENTS, GLOBAL6, LINK_LOCAL, LOOPBACK, NEV
 from fastroute.datapath.state import Reason, RowFlag, Source
 from fastroute.topology import Eni, PeeringEnd, TargetKind, Topology, TopologyIndex, Vpc, VpcRoute
 from fastroute.vocab import Attribution, Kind
-from fastroute.vpc import attached_vpcs, effective_routes
+from fastroute.vpc import attached_vpcs, effective_routes, has_unlisted_routes
 
 
 def build_ownership(index: TopologyIndex, settings: CniSettings) -> Ownership:
@@ -42,7 +42,7 @@ def build_ownership(index: TopologyIndex, settings: CniSettings) -> Ownership:
     _claim_services(owners, index)
     for vpc in topology.vpcs.values():
         _claim_vpc(owners, index, vpc)
-    _claim_special(owners)
+    _claim_special(owners, topology)
     return owners
 
 
@@ -178,17 +178,20 @@ def _behind(topology: Topology, vpc: Vpc, route: VpcRoute) -> Iterator[tuple[str
 _RESERVED = tuple(map(network_prefix, (*LOOPBACK, *LINK_LOCAL, *NEVER_UNICAST)))
 
 
-def _claim_special(owners: Ownership) -> None:
+def _claim_special(owners: Ownership, topology: Topology) -> None:
     """What AWS and the protocols keep for themselves, what nobody claimed, and the rest of the world."""
-    unknown, internet = Row(Kind.UNKNOWN, attribution=Attribution.UNKNOWN), Row(Kind.INTERNET)
+    unknown = Row(Kind.UNKNOWN, attribution=Attribution.UNKNOWN)
     reserved = (
         *((addr, Row(Kind.LINK_LOCAL, row_flags=RowFlag.AGENT)) for addr in AGENTS),
         *((cidr, Row(Kind.UNKNOWN, row_flags=RowFlag.LOOPBACK)) for cidr in LOOPBACK),
         *((cidr, Row(Kind.LINK_LOCAL)) for cidr in LINK_LOCAL),
         *((cidr, unknown) for cidr in NEVER_UNICAST),
     )
-    left = (*((cidr, unknown) for cidr in PRIVATE), ("::/0", unknown), (GLOBAL6, internet), ("0.0.0.0/0", internet))
-    for space in owners.spaces.values():
+    for vpc_id, space in owners.spaces.items():
+        # An AWS service behind a prefix list that was not collected looks like any address of the Internet.
+        sure = Attribution.INFERRED if has_unlisted_routes(topology, vpc_id) else Attribution.EXACT
+        internet = Row(Kind.INTERNET, attribution=sure)
+        left = (*((cidr, unknown) for cidr in PRIVATE), ("::/0", unknown), (GLOBAL6, internet), ("0.0.0.0/0", internet))
         claimed = dict(owners.prefixes[space])
         for cidr, row in reserved:
             owners.claim(space, network_prefix(cidr), row)

@@ -51,6 +51,17 @@ def _prefixes(topology: Topology, route: VpcRoute) -> Iterator[tuple[Network, in
         yield ip_network(route.destination), _PROPAGATED if route.is_propagated else _STATIC
 
 
+def has_unlisted_routes(topology: Topology, vpc_id: str) -> bool:
+    """Whether a table of the VPC routes a prefix list whose entries were not collected: some destinations may go another way."""
+    return any(
+        route.destination.startswith("pl-")
+        and (route.destination not in topology.prefix_lists or topology.prefix_lists[route.destination].prefixes is None)
+        for table in topology.route_tables.values()
+        if table.vpc_id == vpc_id
+        for route in table.routes
+    )
+
+
 def best_route(routes: tuple[EffectiveRoute, ...], dst: Address) -> EffectiveRoute | None:
     """The longest match, by scanning: routes are most specific first."""
     return next((route for route in routes if route.network.version == dst.version and dst in route.network), None)
