@@ -117,7 +117,7 @@ def test_foreign_notes_of_the_input_are_dropped(tmp_path: Path) -> None:
 def test_legs(tmp_path: Path) -> None:
     codes = [
         np.array(column, np.int32)
-        for column in ([1, 1, 7], [0, 1, 0], [1, 0, 2], [0, 0, 0], [512, -1, 0], [1, 1, 2], [2, 2, 2], [0, 1, 0], [1, 0, 2])
+        for column in ([1, 1, 7], [0, 1, 0], [1, 0, 2], [0, 0, 0], [512, -1, 0], [1, 1, 2], [2, 2, 2], [0, 1, 0], [1, 0, 2], [0, 0, 1])
     ]
     write_legs(tmp_path / "legs.parquet", LegTable(*codes, texts=["", "a", "b"]))
     rows = pq.read_table(tmp_path / "legs.parquet").to_pylist()
@@ -131,7 +131,9 @@ def test_legs(tmp_path: Path) -> None:
         "prefix": "b",
         "gateway": None,
         "next_domain": "a",
+        "reason": None,
     }
+    assert [row["reason"] for row in rows] == [None, None, "a"]
     assert [row["rule_priority"] for row in rows] == [512, None, 0]
 
 
