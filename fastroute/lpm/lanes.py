@@ -8,12 +8,16 @@ Source of the gather: the LLVM intrinsics behind `_mm512_i32gather_epi32` and `_
 
 import operator
 
+import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
 NUM_LANES = 64
+STRETCH = 1024
+"""Rows after which a kernel turns to those that lanes could not answer."""
+
 _REGISTER_LANES = 16
 _BIT, _I32, _I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 _VECTOR = ir.VectorType(_I32, NUM_LANES)
@@ -296,3 +300,13 @@ def lowest_bit(typing_context, bits):
         return _call(builder, "llvm.cttz.i64", _I64, [arguments[0], ir.Constant(_BIT, 1)])
 
     return types.int64(types.uint64), generate
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def note_rows(rows, num_rows, at, bits):
+    """Append row `at` + i for every set bit i; returns the new number of rows."""
+    while bits != 0:
+        rows[num_rows] = at + lowest_bit(bits)
+        num_rows += 1
+        bits &= bits - np.uint64(1)
+    return num_rows

@@ -16,12 +16,11 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
-from fastroute.lpm.lanes import NUM_LANES, choose, gather32, gather64, less, load_lanes, lowest_bit, nonzero_bits, store_lanes
+from fastroute.lpm.lanes import NUM_LANES, STRETCH, choose, gather32, gather64, less, load_lanes, nonzero_bits, note_rows, store_lanes
 from fastroute.lpm.rank import popcount_one
 from fastroute.lpm.regions import lanes_inside, offset_and_outside, value_inside
 
 LINE = 16
-_STRETCH = 1024
 _FEW = 16
 """Rows of 64 outside their regions up to which one after the other costs less than all 64 in lanes."""
 LEAF_INTERVALS, INNER_CHILDREN = 8, 16
@@ -185,10 +184,10 @@ def _grouped_64(pool, table, addr, out, at):
 def gather_batch4(pool, tables, addrs, out):
     """As `plain_batch4`, 64 rows at a time; needs AVX-512. Rows that are left wait until a stretch is done: in a loop of their own they
     overlap, between blocks of 64 they doubled the time."""
-    waiting = np.empty(_STRETCH, np.int64)
+    waiting = np.empty(STRETCH, np.int64)
     num_rows = addrs.shape[0]
-    for begin in range(0, num_rows, _STRETCH):
-        end = min(begin + _STRETCH, num_rows)
+    for begin in range(0, num_rows, STRETCH):
+        end = min(begin + STRETCH, num_rows)
         whole = begin + (end - begin) // NUM_LANES * NUM_LANES
         num_waiting = 0
         for at in range(begin, whole, NUM_LANES):
@@ -197,10 +196,7 @@ def gather_batch4(pool, tables, addrs, out):
                 left = _grouped_64(pool, np.uint64(tables[at]), addr, out, at)
             else:
                 left = _mixed_64(pool, tables, addr, out, at)
-            while left != 0:
-                waiting[num_waiting] = at + lowest_bit(left)
-                num_waiting += 1
-                left &= left - np.uint64(1)
+            num_waiting = note_rows(waiting, num_waiting, at, left)
         for k in range(num_waiting):
             i = np.uint64(waiting[k])
             out[i] = tree_one(pool, tables[i], addrs[i])
