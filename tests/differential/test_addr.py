@@ -46,6 +46,17 @@ def truth(text):
 
 
 @MANY
+@given(st.lists(ADDRS4, min_size=4, max_size=20), st.one_of(NEAR4, LEAST, st.none()), st.integers(0, 20))
+def test_one_odd_row_among_quads(rows, odd, position):
+    """Quads are read four at a time: what is wrong with one row must neither spread nor vanish."""
+    rows.insert(position % (len(rows) + 1), odd)
+    expected = [truth(text) for text in rows]
+    addrs, family = addr.parse4(rows)
+    assert family.tolist() == [255 if version == 6 else version for version, _ in expected]
+    assert addrs.tolist() == [number if version == 4 else 0 for version, number in expected]
+
+
+@MANY
 @given(st.lists(TEXTS, max_size=40))
 @example(
     ["0.0.0.0", "255.255.255.255", "1.1.1.1", "1.2.3.256", "1.2.3.04", "1.2.3.4.", ".1.2.3.4", "1..2.3", "1.2.3", "/.1.1.1", ":.1.1.1"]

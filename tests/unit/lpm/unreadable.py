@@ -5,7 +5,7 @@ import mmap
 
 import numpy as np
 
-from fastroute import lpm
+from fastroute import addr, lpm
 from fastroute.lpm import table4
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -60,6 +60,8 @@ def main():
     pool = fenced_table(lpm.build_pool4(tables, prefix[rows], length[rows], value[rows], 6))
     for order in (np.arange(addrs.shape[0]) % 6, np.sort(np.arange(addrs.shape[0]) % 6)):
         lpm.pool4_lookup(pool, order, addrs)
+    texts = addr.format4_buffers(addrs)
+    addr.parse4(addr.TextBuffers(fenced(texts.data), fenced(texts.offsets)))
     print("inside")
 
 
