@@ -123,8 +123,8 @@ def zipf(addrs, n, num_distinct=100_000, exponent=1.1):
 def flow_ends(inside, n, share=0.1):
     """Ends of flows as a cluster's logs hold them: mostly pods, and in random places addresses of the Internet.
 
-    What a table does at an address that it does not hold matters: rte_lpm branches on it and rte_fib's 64 MB are walked far outside the
-    cluster's part, so that one such address in ten makes either four times slower than pods alone.
+    The share is an assumption, not a measurement of traffic. It matters: one such address in ten makes rte_lpm and rte_fib three to four
+    times slower than pods alone, in random places, and leaves a table of a megabyte as it is.
     """
     rng = np.random.default_rng(SEED + 6)
     return np.where(rng.random(n) < share, uniform4(n), inside)

@@ -55,8 +55,9 @@ def _follow(lpm, code, octet):
 def gather6(lpm, addrs, out):
     """As `plain6`, 64 addresses at a time; needs AVX-512. Precondition: at least one line, used or not.
 
-    All levels are walked without a branch, and deep rows wait until a stretch is done: a branch or a call here makes LLVM keep lanes on
-    the stack, and gathers wait for such stores when the low 12 bits of the addresses agree. With them it took up to twice the time.
+    All levels are walked without a branch, and deep rows wait until a stretch is done. A branch or a call here makes LLVM keep lanes on the
+    stack, and with them it took up to twice the time; perhaps gathers wait for such stores where addresses agree in the low 12 bits (not
+    counted: the machine at hand has no counters).
     """
     waiting = np.empty(STRETCH, np.int64)
     num_rows = addrs.shape[0]
