@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fastroute.referee.kernel import why_not
-from fastroute.referee.verify import Finding, verify_random_nodes
+from fastroute.referee.verify import Finding, verify
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +33,5 @@ def verify_kernel(seed: int, nodes: int, questions: int, progress: Callable[[str
     reason = why_not()
     if reason:
         return Verification(0, 0, (), reason)
-    asked, findings, done = 0, [], 0
-    for _, count, finding in verify_random_nodes(seed, questions):
-        asked, done = asked + count, done + 1
-        if finding is not None:
-            findings.append(finding)
-        if progress is not None:
-            progress("nodes", done, nodes)
-        if done == nodes:
-            break
-    return Verification(done, asked, tuple(findings))
+    asked, findings = verify(seed, nodes, questions, on_node=None if progress is None else lambda done: progress("nodes", done, nodes))
+    return Verification(nodes, asked, tuple(findings))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from random import Random
@@ -178,12 +178,19 @@ def with_private_tables(namespace: Namespace) -> Plan:
     return plan_of(replace(namespace, rules=tuple(rules), routes=tuple(routes)))
 
 
-def verify(seed: int, nodes: int, questions: int, families: Sequence[int] = FAMILIES) -> tuple[int, list[Finding]]:
-    """Ask `questions` of each family to each of `nodes` random nodes; return (questions asked, differences found)."""
+def verify(
+    seed: int, nodes: int, questions: int, families: Sequence[int] = FAMILIES, on_node: Callable[[int], None] | None = None
+) -> tuple[int, list[Finding]]:
+    """Ask `questions` of each family to each of `nodes` random nodes; return (questions asked, differences found).
+
+    `on_node` is called with the number of nodes done.
+    """
     asked = 0
     findings = []
-    for _, count, finding in islice(verify_random_nodes(seed, questions, families), nodes):
+    for done, (_, count, finding) in enumerate(islice(verify_random_nodes(seed, questions, families), nodes), 1):
         asked += count
         if finding is not None:
             findings.append(finding)
+        if on_node is not None:
+            on_node(done)
     return asked, findings

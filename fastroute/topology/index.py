@@ -6,7 +6,7 @@ from collections import defaultdict
 from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
-from fastroute.topology.model import Eni, Instance, Node, Pod, RouteTable, Topology, Vpc
+from fastroute.topology.model import Eni, Node, Pod, RouteTable, Topology, Vpc
 
 DELEGATED_V4_LEN = 28
 DELEGATED_V6_LEN = 80
@@ -88,9 +88,6 @@ class TopologyIndex:
     def eni_of_public_address(self) -> dict[str, Eni]:
         """By public IPv4 address (Elastic IP or assigned)."""
         return {held.public_addr: eni for eni in self.topology.enis.values() for held in eni.addresses if held.public_addr is not None}
-
-    def instance_of_node(self, node: Node) -> Instance | None:
-        return self.topology.instances.get(node.instance_id) if node.instance_id is not None else None
 
     def enis_of_node(self, node: Node) -> list[Eni]:
         """Ordered by card and device number; empty where the instance or its interfaces are not in the snapshot."""
