@@ -7,9 +7,7 @@ import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
-
-import pyarrow as pa
+from typing import Any, NamedTuple
 
 from fastroute.api import Engine, Snapshot
 from fastroute.api.ahead import num_threads
@@ -19,7 +17,9 @@ from fastroute.flows import Account, Fields, Router, choose_columns, find_fields
 from fastroute.io.flowlogs import PARQUET_SUFFIXES, FlowFile, Found, InputFile, discover, open_flows
 from fastroute.io.manifest import FileEntry, Manifest, hash_of
 from fastroute.io.outputs import PATHS, OutputFolder
-from fastroute.io.parquet import COMPRESSION, EncodeWriter, write_legs
+from fastroute.io.parquet import COMPRESSION, write_legs
+from fastroute.io.writers import choose_writer
+from fastroute.jobs.chunks import route_chunk
 from fastroute.jobs.pipeline import Progress, Reporter, run_all
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
@@ -28,8 +28,7 @@ Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 class _Part(NamedTuple):
     """A chunk, ready to be written."""
 
-    table: pa.Table
-    added: list[pa.Array]
+    encoded: Any
     account: Account
 
 
@@ -43,6 +42,7 @@ def route_files(
     overwrite: bool = False,
     min_attributed: float | None = None,
     simulated: bool | None = None,
+    write: str = "auto",
     progress: Progress | None = None,
 ) -> Manifest:
     """Route every record of flow logs, or of tables of questions, into a folder.
@@ -65,6 +65,8 @@ def route_files(
         Share of records, 0 to 1, that must be EXACT or INFERRED; the manifest says whether they are.
     simulated : bool, optional
         Whether the tables ask questions; by default their columns tell.
+    write : `auto`, `splice` or `encode`
+        Whether the columns of the input are copied as bytes, or decoded and encoded again; by default the former where that can be.
     progress : callable, optional
         Called with ("route", records written, records in all).
 
@@ -92,14 +94,14 @@ def route_files(
     try:
         reporter = Reporter(progress, "route", sum(flows.num_rows for flows, _ in opened))
         router = engine.router(chosen)
-        works += [_FileWork(flows, fields, router, outputs, reporter) for flows, fields in opened]
+        works += [_FileWork(flows, fields, router, outputs, reporter, write) for flows, fields in opened]
         run_all(works, num_threads(threads))
         account = total_of(work.account for work in works)
         account.check()
         _write_paths(outputs, engine)
         seconds = time.perf_counter() - began
         manifest = Manifest(
-            settings={"columns": list(chosen), "compression": COMPRESSION, "write": "encode", "min_attributed": min_attributed},
+            settings={"columns": list(chosen), "compression": COMPRESSION, "write": write, "min_attributed": min_attributed},
             snapshot=engine.describe(),
             files=[work.entry for work in works if work.entry is not None],
             ignored=[str(path) for path in found.ignored],
@@ -151,7 +153,7 @@ def output_place(relative: PurePosixPath) -> PurePosixPath:
 class _FileWork:
     """One file on its way through the pipeline."""
 
-    def __init__(self, source: FlowFile, fields: Fields, router: Router, outputs: OutputFolder, reporter: Reporter) -> None:
+    def __init__(self, source: FlowFile, fields: Fields, router: Router, outputs: OutputFolder, reporter: Reporter, write: str) -> None:
         self.source = source
         self.num_chunks = len(source.chunks)
         self.account = Account()
@@ -161,28 +163,26 @@ class _FileWork:
         self._outputs = outputs
         self._reporter = reporter
         self._output = output_place(source.file.relative)
-        self._writer: EncodeWriter | None = None
+        self._writer = choose_writer(source, output_fields(router.encoder.columns), write)
+        self._is_begun = False
 
     def compute(self, number: int) -> _Part:
         """Read and route a chunk."""
         chunk = self.source.chunks[number]
-        table = self.source.read(chunk)
-        try:
-            routed = self._router.route(table, self._fields, chunk.first_row)
-        except InputError as error:
-            raise InputError(f"{self.source.file.path}: {error}") from None
-        return _Part(table, self._router.columns(routed), routed.account)
+        table, routed = route_chunk(self.source, chunk, self._router, self._fields, reads_all=self._writer.reads_all)
+        return _Part(self._writer.encode(chunk, table, self._router.columns(routed)), routed.account)
 
     def write(self, part: _Part) -> None:
         """Write a chunk."""
-        self._open().write(part.table, part.added)
+        self._begin()
+        self._writer.write(part.encoded)
         self.account.add(part.account)
-        self._reporter.add(part.table.num_rows)
+        self._reporter.add(part.account.records)
 
     def finish(self) -> None:
         """Close the file, give it its name, and note what it was."""
-        self._open().close()
-        self._writer = None
+        self._begin()
+        self._writer.close()
         self.source.close()
         if self.account.records != self.source.num_rows:
             raise AssertionError(f"{self.source.file.path}: {self.source.num_rows} records read, {self.account.records} accounted for")
@@ -195,14 +195,12 @@ class _FileWork:
 
     def abandon(self) -> None:
         """Let go of a file that is half written."""
-        if self._writer is not None:
-            self._writer.abandon()
+        self._writer.abandon()
 
-    def _open(self) -> EncodeWriter:
-        if self._writer is None:
-            added = output_fields(self._router.encoder.columns)
-            self._writer = EncodeWriter(self._outputs.begin(self._output), self.source.schema, added)
-        return self._writer
+    def _begin(self) -> None:
+        if not self._is_begun:
+            self._writer.begin(self._outputs.begin(self._output))
+            self._is_begun = True
 
 
 def _write_paths(outputs: OutputFolder, engine: Engine) -> None:

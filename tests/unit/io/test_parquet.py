@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fastroute.datapath.paths import LegTable
-from fastroute.io.flowlogs import InputFile, open_flows
+from fastroute.io.flowlogs import Chunk, InputFile, open_flows
 from fastroute.io.parquet import EncodeWriter, write_legs
 
 ADDED = [pa.field("path_class", pa.dictionary(pa.int32(), pa.string())), pa.field("path_id", pa.int64())]
@@ -22,9 +22,10 @@ def added(n: int) -> list[pa.Array]:
 
 def rewritten(source: Path, target: Path) -> pa.Table:
     flows = open_flows(InputFile(source, source.relative_to(source.parent)))  # type: ignore[arg-type]
-    writer = EncodeWriter(target, flows.schema, ADDED)
+    writer = EncodeWriter(flows.schema, ADDED)
+    writer.begin(target)
     for chunk in flows.chunks:
-        writer.write(flows.read(chunk), added(chunk.num_rows))
+        writer.write(writer.encode(chunk, flows.read(chunk), added(chunk.num_rows)))
     writer.close()
     return pq.read_table(target)
 
@@ -138,8 +139,10 @@ def test_legs(tmp_path: Path) -> None:
 
 
 def test_row_groups_of_two_schemas_are_a_defect(tmp_path: Path) -> None:
-    writer = EncodeWriter(tmp_path / "a.parquet", pa.schema([("srcaddr", pa.string())]), ADDED)
-    writer.write(pa.table({"srcaddr": ["a"]}), added(1))
+    writer = EncodeWriter(pa.schema([("srcaddr", pa.string())]), ADDED)
+    writer.begin(tmp_path / "a.parquet")
+    chunk = Chunk(0, 1, (0,))
+    writer.write(writer.encode(chunk, pa.table({"srcaddr": ["a"]}), added(1)))
     with pytest.raises(AssertionError, match="two schemas"):
-        writer.write(pa.table({"srcaddr": pa.array(["a"]).dictionary_encode()}), added(1))
+        writer.write(writer.encode(chunk, pa.table({"srcaddr": pa.array(["a"]).dictionary_encode()}), added(1)))
     writer.abandon()
