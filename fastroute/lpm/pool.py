@@ -1,7 +1,7 @@
 """One pool of many small tables, as node and VPC route tables are. Equal tables are stored once."""
 
 import hashlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -119,7 +119,8 @@ def pool4_lookup(pool: Pool4, tables: ArrayLike, addrs: ArrayLike, out: NDArray[
     """
     addrs, tables = rows4(addrs), _table_rows(tables, pool.roots.shape[0])
     found = output_of(out, addrs.shape[0], tables.shape[0])
-    (gather_batch4 if kernels() == "avx512" else plain_batch4)(pool, tables, addrs, found)
+    if (gather_batch4 if kernels() == "avx512" else plain_batch4)(pool, tables, addrs, found) < addrs.shape[0]:
+        _check_tables(tables, pool.roots.shape[0])
     return found
 
 
@@ -132,10 +133,14 @@ def pool6_lookup(pool: Pool6, tables: ArrayLike, addrs: ArrayLike, out: NDArray[
 
 
 def _table_rows(tables: ArrayLike, num_tables: int) -> NDArray[np.int32]:
+    """As int32, whose numbers the kernels check; wider ones are checked before they are cut."""
     given = np.asarray(tables)
-    # one pass: as unsigned, negative numbers are large ones
-    unsigned = np.ascontiguousarray(given).view(f"u{given.dtype.itemsize}") if given.dtype.kind in "iu" else given
-    if given.size and int(unsigned.max()) >= num_tables:
-        bad = int(np.flatnonzero((given < 0) | (given >= num_tables))[0])
-        raise AddressError(f"tables[{bad}]: {given[bad]} is not one of the pool's {num_tables} tables")
+    if given.dtype != np.int32:
+        _check_tables(given, num_tables)
     return frozen(given, np.int32)
+
+
+def _check_tables(tables: NDArray[Any], num_tables: int) -> None:
+    bad = np.flatnonzero((tables < 0) | (tables >= num_tables))
+    if bad.size:
+        raise AddressError(f"tables[{bad[0]}]: {tables[bad[0]]} is not one of the pool's {num_tables} tables")

@@ -119,6 +119,13 @@ def offset_and_outside(head, addr):
 
 
 @njit(cache=True, nogil=True, forceinline=True)
+def region_words(head):
+    """Number of words of a region, by its head's low half."""
+    slots = ((head >> 5) & 31) + MIN_BITS - (head & 31)
+    return np.int64(1) << max(slots - 5, 0)
+
+
+@njit(cache=True, nogil=True, forceinline=True)
 def value_inside(pool, head, offset):
     """uint64 head, offset inside its region -> value."""
     slot = offset >> np.int64(head & np.uint64(31))

@@ -128,6 +128,21 @@ def test_pool4_answers_as_the_scan(tables):
 
 
 @FEW
+@given(st.lists(prefix_tables(32, 12), min_size=2, max_size=4), st.lists(st.integers(1, 700), min_size=1, max_size=6), st.data())
+def test_pool4_answers_alike_grouped_and_mixed(tables, run_lengths, data):
+    """Runs of one table, mixed rows between them, and rests: stretches of either form, borders of runs anywhere in them."""
+    prefix, length, value = columns4([p for table in tables for p in table])
+    of = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
+    pool = build_pool4(of, prefix, length, value, len(tables))
+    runs = [np.full(rows, data.draw(st.integers(0, len(tables) - 1)), np.int32) for rows in run_lengths]
+    mixed = np.arange(data.draw(st.integers(0, 600)), dtype=np.int32) % len(tables)
+    order = np.concatenate([*runs[: len(runs) // 2], mixed, *runs[len(runs) // 2 :]])
+    addrs = np.resize(np.array([addr for table in tables for addr in border_addresses(table, 32)], np.uint32), order.shape[0])
+    found = pool4_lookup(pool, order, addrs)
+    assert found.tolist() == [pool4_one(pool, t, addr) for t, addr in zip(order, addrs, strict=True)]
+
+
+@FEW
 @given(st.lists(prefix_tables(128, 30), max_size=5))
 def test_pool6_answers_as_the_scan(tables):
     prefix, length, value = columns6([p for table in tables for p in table])

@@ -254,6 +254,11 @@ def test_a_table_that_the_pool_does_not_hold():
     for bad in (-1, 2):
         with pytest.raises(AddressError, match=rf"tables\[1\]: {bad} is not one of the pool's 2 tables"):
             lpm.pool4_lookup(pool, [0, bad], np.zeros(2, np.uint32))
+    for at in (0, 300, 999):  # numbers that the kernels themselves check, in the first stretch, a later one, and the rest
+        tables = np.zeros(1000, np.int32)
+        tables[at] = 2
+        with pytest.raises(AddressError, match=rf"tables\[{at}\]: 2 is not one of the pool's 2 tables"):
+            lpm.pool4_lookup(pool, tables, np.zeros(1000, np.uint32))
 
 
 def test_the_setting_is_checked():
