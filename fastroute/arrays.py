@@ -15,7 +15,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,21 @@ NONE = -1
 
 ALIGNMENT = 64
 """Bytes; a cache line, and what the widest vector load likes."""
+
+
+class CodedColumn(NamedTuple):
+    """n texts by code: record i has text `chosen[table[codes[i] + shift]]` of the names, and is null where the table says -1."""
+
+    codes: NDArray[Any]  # (n,) signed, any width
+    shift: int
+    table: NDArray[np.int32]  # code + shift -> position in `chosen`
+    chosen: NDArray[np.int64]  # names that occur
+    data: NDArray[np.uint8]  # UTF-8 bytes of all names
+    offsets: NDArray[Any]  # name i is data[offsets[i] : offsets[i + 1]]
+
+
+Column = CodedColumn | NDArray[Any]
+"""A column to write: texts by code, or integers, -1 for null."""
 
 _MAGIC = b"FRBUNDL1"
 _HEADER_BYTES = 24

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from fastroute.arrays import CodedColumn, Column
 from fastroute.datapath import Answers, Compiled, Names
 from fastroute.flows.kernels import encode, mark, take_texts, validity
 from fastroute.flows.outputs import SOURCES, Source, output_fields
@@ -33,26 +34,30 @@ class Encoder:
         self._member_names = {kind: member_names(kind) for kind in members if kind is not None}
 
     def encode(self, answers: Answers) -> list[pa.Array]:
-        """Make the chosen columns, in their order."""
+        """Make the chosen columns as Arrow arrays, in their order."""
+        return [_arrow(column) for column in self.coded(answers)]
+
+    def coded(self, answers: Answers) -> list[Column]:
+        """Make the chosen columns as codes over the answers themselves: nothing as long as the batch is computed but what has no codes."""
         ends = {side: EndEncoder(self.compiled, rows) for side, rows in (("src", answers.src_row), ("dst", answers.dst_row))}
         return [self._column(SOURCES[name], answers, ends) for name in self.columns]
 
-    def _column(self, source: Source, answers: Answers, ends: dict[str, EndEncoder]) -> pa.Array:
+    def _column(self, source: Source, answers: Answers, ends: dict[str, EndEncoder]) -> Column:
         if source.members is not None:
             names = self._member_names[source.members]
         elif source.names:
             names = self.compiled.names[source.names]
         else:
-            values = getattr(answers, source.column)
-            return number_array(values, pa.int64() if values.dtype == np.int64 else pa.int32())
+            values: NDArray[Any] = getattr(answers, source.column)
+            return values if values.dtype == np.int64 else values.astype(np.int32, copy=False)
         if source.side:
             return ends[source.side].column(source, names)
         values = getattr(answers, source.column) if source.column else np.full(len(answers.src_row), -1, np.int8)
-        return dictionary_array(values, names)
+        return coded_column(values, names)
 
 
 class EndEncoder:
-    """The columns of one end: the rows that the batch uses are found once, each column is then a small table and one gather."""
+    """The columns of one end: the rows that the batch uses are found once, each column is then a small table."""
 
     def __init__(self, compiled: Compiled, rows: I32) -> None:
         self.compiled = compiled
@@ -64,7 +69,7 @@ class EndEncoder:
         self.slots = slots[slots >= _END_SHIFT]
         self.has_unknown = bool(marks[_END_SHIFT - 1])
 
-    def column(self, source: Source, names: Names) -> pa.Array:
+    def column(self, source: Source, names: Names) -> CodedColumn:
         """A column of the rows; an end without a row has the source's `unknown`."""
         codes = getattr(self.compiled.rows, source.column)[self.slots - _END_SHIFT].astype(np.int32)
         has_unknown = self.has_unknown and source.unknown >= 0
@@ -75,7 +80,13 @@ class EndEncoder:
         table[self.slots[present]] = index_of[codes[present]]
         if has_unknown:
             table[_END_SHIFT - 1] = index_of[source.unknown]
-        return indexed_array(self.rows, _END_SHIFT, table, take_names(names, chosen))
+        return CodedColumn(self.rows, _END_SHIFT, table, chosen, *names)
+
+
+def _arrow(column: Column) -> pa.Array:
+    if isinstance(column, CodedColumn):
+        return indexed_array(column)
+    return number_array(column, pa.int64() if column.dtype == np.int64 else pa.int32())
 
 
 def member_names(kind: type[IntEnum]) -> Names:
@@ -97,18 +108,24 @@ def compacted(codes: NDArray[Any], shift: int, num_codes: int) -> tuple[NDArray[
     return chosen - shift, index_of
 
 
+def coded_column(codes: NDArray[Any], names: Names) -> CodedColumn:
+    """codes (n,) of any width, -1 for null -> a column of the names that occur."""
+    chosen, table = compacted(codes, _CODE_SHIFT, len(names.offsets) - 1)
+    return CodedColumn(codes, _CODE_SHIFT, table, chosen, *names)
+
+
 def dictionary_array(codes: NDArray[Any], names: Names) -> pa.Array:
     """codes (n,) of any width, -1 for null -> a dictionary array of the names that occur."""
-    chosen, table = compacted(codes, _CODE_SHIFT, len(names.offsets) - 1)
-    return indexed_array(codes, _CODE_SHIFT, table, take_names(names, chosen))
+    return indexed_array(coded_column(codes, names))
 
 
-def indexed_array(codes: NDArray[Any], shift: int, table: I32, dictionary: pa.Array) -> pa.Array:
+def indexed_array(column: CodedColumn) -> pa.Array:
     """A dictionary array with the indices table[codes + shift]."""
-    n = len(codes)
+    n = len(column.codes)
     indices, valid = np.empty(n, np.int32), np.empty((n + 7) // 8, np.uint8)
-    nulls = encode(codes, shift, table, indices, valid)
+    nulls = encode(column.codes, column.shift, column.table, indices, valid)
     buffers = [pa.py_buffer(valid) if nulls else None, pa.py_buffer(indices)]
+    dictionary = take_names(Names(column.data, column.offsets), column.chosen)
     return pa.DictionaryArray.from_arrays(pa.Array.from_buffers(pa.int32(), n, buffers, nulls), dictionary)
 
 

@@ -9,8 +9,9 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from fastroute.errors import InputError
-from fastroute.io.flowlogs import Chunk, FlowFile
+from fastroute.io.flowlogs import Chunk, FlowFile, ParquetFlows
 from fastroute.io.parquet import EncodeWriter
+from fastroute.io.splice import CannotSplice, SpliceWriter
 
 WRITE_MODES = ("auto", "splice", "encode")
 """`splice` copies the source's bytes and is refused where that cannot be; `auto` then encodes."""
@@ -22,13 +23,13 @@ class RoutedWriter(Protocol):
     mode: str
     """`splice` or `encode`."""
     reads_all: bool
-    """Whether `encode` needs all columns of the source; else it looks at none of them."""
+    """Whether `encode` needs all columns of the source, and the added ones as Arrow arrays; else it looks at none, and takes codes."""
 
     def begin(self, path: Path) -> None:
         """Create the file."""
         ...
 
-    def encode(self, chunk: Chunk, table: pa.Table, added: Sequence[pa.Array]) -> Any:
+    def encode(self, chunk: Chunk, table: pa.Table, added: Sequence[Any]) -> Any:
         """Prepare a chunk for writing; from any thread, several at once."""
         ...
 
@@ -61,4 +62,13 @@ def choose_writer(source: FlowFile, added: Sequence[pa.Field], write: str = "aut
     """
     if write not in WRITE_MODES:
         raise InputError(f"no way to write is called {write!r}; there are {', '.join(WRITE_MODES)}")
-    return EncodeWriter(source.schema, added)
+    if write == "encode":
+        return EncodeWriter(source.schema, added)
+    try:
+        if not isinstance(source, ParquetFlows):
+            raise CannotSplice("it is not Parquet")
+        return SpliceWriter(source.file.path, source.schema, added)
+    except CannotSplice as why:
+        if write == "splice":
+            raise InputError(f"{source.file.path}: cannot be spliced: {why}; pass --write auto or encode") from why
+        return EncodeWriter(source.schema, added)

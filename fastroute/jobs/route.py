@@ -170,7 +170,9 @@ class _FileWork:
         """Read and route a chunk."""
         chunk = self.source.chunks[number]
         table, routed = route_chunk(self.source, chunk, self._router, self._fields, reads_all=self._writer.reads_all)
-        return _Part(self._writer.encode(chunk, table, self._router.columns(routed)), routed.account)
+        encoder = self._router.encoder
+        added = encoder.encode(routed.answers) if self._writer.reads_all else encoder.coded(routed.answers)
+        return _Part(self._writer.encode(chunk, table, added), routed.account)
 
     def write(self, part: _Part) -> None:
         """Write a chunk."""
