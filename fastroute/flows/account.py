@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastroute.flows.kernels import tally
+from fastroute.flows.legs import Leg
 from fastroute.vocab import Attribution, Disposition, PathClass
 
 I64 = NDArray[np.int64]
@@ -35,11 +36,16 @@ class Account:
     """Of the records that are not excluded: action REJECT."""
     by_path_class: I64 = field(default_factory=lambda: _zeros(len(PathClass)))
     by_disposition: I64 = field(default_factory=lambda: _zeros(len(Disposition)))
+    legs: I64 | None = None
+    """Where each flow is counted once, (len(Leg), 2, 3): by leg, the records that do not count, then those that do."""
 
     def add(self, other: Account) -> None:
         """Add another account to this one."""
         for name in self.__slots__:
-            getattr(self, name)[...] += getattr(other, name)
+            if name != "legs":
+                getattr(self, name)[...] += getattr(other, name)
+        if other.legs is not None:
+            self.legs = other.legs + (0 if self.legs is None else self.legs)
 
     def check(self) -> None:
         """Hold the parts to the whole.
@@ -54,6 +60,8 @@ class Account:
             "path classes": self.by_path_class.sum(0) + self.by_attribution[EXCLUDED_ROW],
             "dispositions": self.by_disposition.sum(0) + self.by_attribution[EXCLUDED_ROW],
         }
+        if self.legs is not None:
+            parts["legs"] = self.legs.sum((0, 1)) + self.by_attribution[EXCLUDED_ROW]
         for what, total in parts.items():
             if not np.array_equal(total, self.measured[0]):
                 raise AssertionError(
@@ -85,6 +93,7 @@ class Account:
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for the manifest and summaries."""
         rows = self.by_attribution
+        flows = {} if self.legs is None else _flows(self.legs)
         return {
             "input": _measures(self.measured[0]),
             "attributed": {
@@ -96,6 +105,7 @@ class Account:
             "unknown": _measures(rows[Attribution.UNKNOWN]),
             "excluded": _measures(rows[EXCLUDED_ROW]),
             "rejected": _measures(self.rejected[0]),
+            **flows,
             "path_classes": {PathClass(i).name: _measures(row) for i, row in _largest(self.by_path_class)},
             "dispositions": {Disposition(i).name: _measures(row) for i, row in _largest(self.by_disposition)},
         }
@@ -144,6 +154,15 @@ def make_account(
 
 def _measures(row: NDArray[np.int64]) -> dict[str, int]:
     return dict(zip(("records", "bytes", "packets"), row.tolist(), strict=True))
+
+
+def _flows(legs: I64) -> dict[str, Any]:
+    """Each flow once: what counts, what is not the record of its flow that counts, and both by leg."""
+    return {
+        "counted": _measures(legs[:, 1].sum(0)),
+        "duplicates": _measures(legs[:, 0].sum(0)),
+        "legs": {leg.name: {"counted": _measures(legs[leg, 1]), "duplicates": _measures(legs[leg, 0])} for leg in Leg if legs[leg].any()},
+    }
 
 
 def _largest(sums: I64) -> list[tuple[int, NDArray[np.int64]]]:
