@@ -8,12 +8,17 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from fastroute.addr import format4
+from fastroute.api import Namespace
 from fastroute.cni import CniSettings, NodePlan, derive_namespace, plan_node
+from fastroute.io.nodedump import NodeDump
 from fastroute.netns.batch import Questions, Walker
-from fastroute.netns.model import Namespace
+from fastroute.netns.kernels import VERDICTS
+from fastroute.netns.model import Namespace as NamespaceState
 from fastroute.referee.compare import differences
 from fastroute.referee.kernel import KernelNode, why_not
 from fastroute.referee.verify import plan_of
@@ -24,7 +29,7 @@ BATCH, KERNEL_BATCH = 1_000_000, 20_000
 
 
 @cache
-def eks_node() -> Namespace:
+def eks_node() -> NamespaceState:
     """A node with 250 pods spread over six interfaces, as the VPC CNI plugin programs it."""
     addrs = [[f"10.0.{eni}.{host}" for host in range(10, 10 + ADDRESSES_PER_ENI)] for eni in range(NUM_ENIS)]
     topology = Topology()
@@ -70,6 +75,25 @@ def test_batch(benchmark: BenchmarkFixture) -> None:
     walker.walk(asked)
     benchmark.extra_info["questions"] = BATCH
     benchmark.pedantic(walker.walk, (asked,), rounds=5)
+
+
+@pytest.mark.benchmark(group="get, EKS node of 250 pods")
+@pytest.mark.parametrize("form", ["numbers", "text"])
+def test_route_get(benchmark: BenchmarkFixture, form: str) -> None:
+    """The public call: Arrow columns in, the answer's ten columns out."""
+    walker = Walker(eks_node(), 4)
+    asked = questions(walker, BATCH)
+    dst, src, mark = (pa.array(column) for column in (asked.dst, asked.src, asked.fwmark))
+    iif = pa.DictionaryArray.from_arrays(pa.array(asked.in_interface), pa.array([name or "" for name in walker.interfaces]))
+    if form == "text":
+        dst, src = pa.array(format4(asked.dst)), pa.array(format4(asked.src))
+    node = Namespace(NodeDump(eks_node()))
+    found = node.route_get(dst, src, iif, mark)
+    answers = walker.walk(asked)
+    assert found["verdict"].to_pylist() == [VERDICTS[code].value for code in answers.verdict]
+    assert found["device"].to_pylist() == [walker.interfaces[code] if code >= 0 else None for code in answers.device]
+    benchmark.extra_info["questions"] = BATCH
+    benchmark.pedantic(node.route_get, (dst, src, iif, mark), rounds=5)
 
 
 @pytest.mark.benchmark(group="get, EKS node of 250 pods")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
@@ -14,32 +14,26 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fastroute import addr
+from fastroute.api.get_columns import SCHEMA, GetColumns
 from fastroute.errors import AddressError, InputError
 from fastroute.flows.columns import TextColumn, distinct_column, gathered, int_column, is_text, one_array, text_column, texts_of
 from fastroute.io.bundle import read_bundle
 from fastroute.io.dumps import Account
 from fastroute.io.iproute2_words import PROTOCOLS
 from fastroute.io.nodedump import NodeDump, node_from_dumps, read_node_folder
-from fastroute.netns.batch import Answers, Questions, Walker
-from fastroute.netns.decision import ERRORS, Decision, Packet, Verdict
-from fastroute.netns.kernels import REASONS, VERDICTS
-from fastroute.netns.model import FAMILIES, addr_text
+from fastroute.netns.batch import Questions, Walker
+from fastroute.netns.decision import Decision, Packet
+from fastroute.netns.model import FAMILIES
 from fastroute.netns.walk import decide
 
 Column = Any
 """A scalar, which holds for every question, or one value a question: a sequence, a NumPy or an Arrow array."""
 
 Codes = NDArray[np.int32]
+Rows = slice | NDArray[np.intp]
 
-CHUNK = 1 << 17
+CHUNK = 1 << 16
 """Rows at a time: the columns of an answer are written while their codes are in cache."""
-
-SCHEMA = pa.schema(
-    [(name, pa.dictionary(pa.int32(), pa.string())) for name in ("verdict", "error", "reason")]
-    + [("rule_priority", pa.int64())]
-    + [(name, pa.dictionary(pa.int32(), pa.string())) for name in ("table", "prefix", "gateway", "device", "prefsrc", "missing")]
-)
-"""The columns of an answer; null where there is nothing to say. `missing` names the command whose output an undecided answer lacks."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +87,7 @@ class Namespace:
         return self.dump.missing
 
     @cached_property
-    def _walkers(self) -> dict[tuple[int, frozenset[str]], Walker]:
+    def _walkers(self) -> dict[tuple[int, frozenset[str]], tuple[Walker, GetColumns]]:
         return {}
 
     def route_get(
@@ -147,17 +141,17 @@ class Namespace:
         n = common_length(columns)
         destinations, sources = parse_addresses(columns["dst"], "dst"), parse_addresses(columns["src"], "src")
         check_families(destinations, sources)
-        parts: list[tuple[NDArray[np.intp], pa.Table]] = []
-        for family in FAMILIES:
-            rows = np.flatnonzero(np.broadcast_to(destinations.family == family, n))
-            if len(rows):
-                parts.append((rows, self._answer(family, rows, destinations, sources, columns)))
-        if not parts:
+        if not n:
             return SCHEMA.empty_table()
-        if len(parts) == 1:
-            return parts[0][1]
-        order = np.argsort(np.concatenate([rows for rows, _ in parts]), kind="stable")
-        return pa.concat_tables([table for _, table in parts]).unify_dictionaries().take(pa.array(order)).combine_chunks()
+        lowest, highest = int(destinations.family.min()), int(destinations.family.max())
+        if lowest == highest:
+            return self._answer(lowest, slice(None), n, destinations, sources, columns)
+        rows_of = [np.flatnonzero(np.broadcast_to(destinations.family == family, n)) for family in FAMILIES]
+        tables = [
+            self._answer(family, rows, len(rows), destinations, sources, columns) for family, rows in zip(FAMILIES, rows_of, strict=True)
+        ]
+        order = np.argsort(np.concatenate(rows_of), kind="stable")
+        return pa.concat_tables(tables).unify_dictionaries().take(pa.array(order)).combine_chunks()
 
     def explain(self, dst: str, src: str | None = None, iif: str | None = None, mark: int = 0, **more: Any) -> Decision:
         """Answer one question by the plain walk: `tried` lists each rule that it came to, and why it did or did not match."""
@@ -169,13 +163,12 @@ class Namespace:
         return decide(self.dump.namespace, packet)
 
     def _answer(
-        self, family: int, rows: NDArray[np.intp], destinations: addr.Addresses, sources: addr.Addresses, columns: Mapping[str, pa.Array]
+        self, family: int, rows: Rows, n: int, destinations: addr.Addresses, sources: addr.Addresses, columns: Mapping[str, pa.Array]
     ) -> pa.Table:
+        """Answer n questions of one family, a chunk at a time."""
         inputs, outputs = distinct_column(columns["iif"], "iif"), distinct_column(columns["oif"], "oif")
         names = frozenset(name for column in (inputs, outputs) for name in texts_of(column.texts) if name)
-        walker = self._walkers.get((family, names))
-        if walker is None:
-            walker = self._walkers[family, names] = Walker(self.dump.namespace, family, sorted(names))
+        walker, answer_columns = self._walker(family, names)
         found = {
             "dst": addresses_of(destinations, family),
             "src": addresses_of(sources, family),
@@ -187,14 +180,19 @@ class Namespace:
             "dport": integers(columns["dport"], "dport", np.uint16),
             "tos": integers(columns["tos"], "tos", np.uint8),
         }
-        questions = Questions(**{name: spread(values, rows) for name, values in found.items()})
-        parts = [questions_at(questions, slice(start, start + CHUNK)) for start in range(0, len(rows), CHUNK)]
-        return pa.concat_tables([table_of(walker.walk(part)) for part in parts])
+        chosen = {name: values if len(values) == 1 else values[rows] for name, values in found.items()}
+        if len(chosen["out_interface"]) == 1 and not chosen["out_interface"][0]:
+            del chosen["out_interface"]
+        parts = [Questions(**spread(chosen, start, min(CHUNK, n - start))) for start in range(0, n, CHUNK)]
+        return pa.concat_tables([answer_columns.table(walker.walk(part)) for part in parts])
 
-
-def questions_at(questions: Questions, part: slice) -> Questions:
-    """Return a view of a part of the questions."""
-    return Questions(*(None if column is None else column[part] for column in questions))  # type: ignore[arg-type]
+    def _walker(self, family: int, names: frozenset[str]) -> tuple[Walker, GetColumns]:
+        """The family's walker that knows some interfaces; kept."""
+        found = self._walkers.get((family, names))
+        if found is None:
+            walker = Walker(self.dump.namespace, family, sorted(names))
+            found = self._walkers[family, names] = walker, GetColumns(walker)
+        return found
 
 
 def as_arrays(given: Mapping[str, Column]) -> dict[str, pa.Array]:
@@ -234,11 +232,11 @@ def common_length(columns: Mapping[str, pa.Array]) -> int:
     return next(iter(lengths.values()), 1)
 
 
-def spread(values: NDArray[Any], rows: NDArray[np.intp]) -> NDArray[Any]:
-    """Return the values of some rows; one value alone is repeated."""
-    if len(values) == 1:
-        return np.repeat(values, len(rows), axis=0)
-    return np.ascontiguousarray(values if len(values) == len(rows) else values[rows])
+def spread(columns: Mapping[str, NDArray[Any]], start: int, length: int) -> dict[str, NDArray[Any]]:
+    """Return a chunk of each column; one value alone is repeated."""
+    return {
+        name: np.repeat(values, length, axis=0) if len(values) == 1 else values[start : start + length] for name, values in columns.items()
+    }
 
 
 def is_scalar(column: Column) -> bool:
@@ -300,6 +298,8 @@ def integers(column: pa.Array, name: str, dtype: type[np.unsignedinteger[Any]]) 
     InputError
         No numbers, or one that does not fit.
     """
+    if column.type == pa.from_numpy_dtype(dtype) and not column.null_count:
+        return np.asarray(column)
     values = np.maximum(int_column(column, name, np.int64), 0)
     most = np.iinfo(dtype).max
     if len(values) and values.max() > most:
@@ -325,78 +325,3 @@ def protocol_number(value: Any) -> int:
     if not 0 <= number <= 255:
         raise InputError(f"ipproto {number}: not within 0..255")
     return number
-
-
-class TextBuilder:
-    """A dictionary-encoded column under construction: codes of the compiled rows, then single rows patched in.
-
-    Every text stands in the dictionary once; None and the code -1 are null.
-    """
-
-    def __init__(self, codes: NDArray[Any], texts: Sequence[str | None]) -> None:
-        self._numbers = {text: number for number, text in enumerate(dict.fromkeys(text for text in texts if text is not None))}
-        table = np.array([-1 if text is None else self._numbers[text] for text in texts] + [-1], np.int32)
-        self.codes = table[codes]
-
-    def patch(self, row: int, text: str | None) -> None:
-        """Set one row."""
-        self.codes[row] = -1 if text is None else self._numbers.setdefault(text, len(self._numbers))
-
-    def array(self) -> pa.DictionaryArray:
-        """Return the Arrow column."""
-        texts = pa.array(list(self._numbers), pa.string())
-        has_nulls = len(self.codes) > 0 and self.codes.min() < 0
-        return pa.DictionaryArray.from_arrays(pa.array(self.codes, mask=self.codes < 0 if has_nulls else None), texts)
-
-
-def table_of(answers: Answers) -> pa.Table:
-    """Return answers as a table of `SCHEMA`."""
-    walker = answers.walker
-    is_error = answers.verdict == VERDICTS.index(Verdict.ERROR)
-    family = walker.family
-    prefixes = [route.prefix.text(family) for route in walker.routes]
-    gateways = [None if hop.gateway is None else addr_text(hop.gateway_family, hop.gateway) for hop in walker.hops]
-    leaves = answers.verdict <= VERDICTS.index(Verdict.OUTPUT)  # forward, output: the others have no gateway
-    text = {
-        "verdict": TextBuilder(answers.verdict, [verdict.value for verdict in VERDICTS]),
-        "error": TextBuilder(np.where(is_error, answers.reason, -1), [ERRORS.get(reason) for reason in REASONS]),
-        "reason": TextBuilder(answers.reason, [reason.value or None for reason in REASONS]),
-        "table": TextBuilder(
-            answers.kind, [walker.namespace.table_text(kind.table_id) if kind.looks_up else None for kind in walker.cells.kinds]
-        ),
-        "prefix": TextBuilder(answers.route, prefixes),
-        "gateway": TextBuilder(np.where(leaves, answers.hop, -1), gateways),
-        "device": TextBuilder(answers.device, walker.interfaces),
-        "prefsrc": TextBuilder(*sources_of(answers)),
-        "missing": TextBuilder(np.full(len(answers.verdict), -1), []),
-    }
-    for row, decision in answers.plain.items():
-        hop = decision.next_hop
-        text["table"].patch(row, None if decision.table_id is None else walker.namespace.table_text(decision.table_id))
-        text["gateway"].patch(row, None if hop is None or hop.gateway is None else addr_text(hop.gateway_family, hop.gateway))
-        text["prefsrc"].patch(row, None if decision.prefsrc is None else addr_text(family, decision.prefsrc))
-    for undecided in np.flatnonzero(answers.verdict == VERDICTS.index(Verdict.UNDECIDED)):
-        text["missing"].patch(int(undecided), answers.missing(int(undecided)))
-    priorities = answers.rule_priority
-    columns = {name: column.array() for name, column in text.items()}
-    columns["rule_priority"] = pa.array(priorities, pa.int64(), mask=priorities < 0)
-    return pa.table([columns[name] for name in SCHEMA.names], schema=SCHEMA)
-
-
-def sources_of(answers: Answers) -> tuple[Codes, list[str | None]]:
-    """Return (codes, texts) of the sources that unbound packets made here are given: their hop's, a local route's, their destination."""
-    walker, questions = answers.walker, answers.questions
-    src = questions.src if walker.family == 4 else questions.src.any(axis=1)
-    unbound = (questions.in_interface == 0) & (src == 0) & (answers.route >= 0) & (answers.verdict != VERDICTS.index(Verdict.ERROR))
-    unbound[list(answers.plain)] = False
-    if not unbound.any():
-        return np.full(len(unbound), -1, np.int32), []
-    sources = [*walker.source_of_hop, *(route.prefsrc for route in walker.routes)]
-    is_local = answers.verdict == VERDICTS.index(Verdict.LOCAL)
-    codes = np.where(unbound, np.where(is_local, len(walker.hops) + answers.route, answers.hop), -1).astype(np.int32)
-    texts = [None if source is None else addr_text(walker.family, source) for source in sources]
-    without = np.array([source is None for source in sources] + [True])[codes]
-    for row in np.flatnonzero(unbound & is_local & without):
-        codes[row] = len(texts)
-        texts.append(addr_text(walker.family, answers.prefsrc(int(row)) or 0) if walker.family == 4 else None)
-    return codes, texts

@@ -18,7 +18,7 @@ from fastroute.netns.cells import ASK_PLAIN, Cells
 from fastroute.netns.decision import Decision, Packet, Verdict
 from fastroute.netns.kernels import REASONS, VERDICTS, Compiled, Rows
 from fastroute.netns.model import LOOPBACK, TABLE_LOCAL, TABLE_MAIN, Namespace, NextHop, Prefix, RouteType
-from fastroute.netns.source import source_of_hop4
+from fastroute.netns.source import rp_filter_command, source_of_hop4
 from fastroute.netns.walk import decide
 
 SPECIAL4 = (Prefix(0, 32), Prefix(127 << 24, 8), Prefix(0xE << 28, 4), Prefix(2**32 - 1, 32))
@@ -66,34 +66,36 @@ class Answers:
         return self.rows.reason
 
     @cached_property
-    def _low(self) -> NDArray[np.int64]:
-        """Kind and route of each row, -1 for none."""
-        low = self.rows.cell & kernels.LOW_32
-        return np.where(low == kernels.LOW_32, -1, low)
-
-    @cached_property
-    def route(self) -> NDArray[np.int32]:
-        """Positions in `walker.routes` of the deciding routes, -1 for none."""
-        route = np.where(self._low >= 0, (self._low & ((1 << self.walker.cells.route_bits) - 1)) - 1, -1).astype(np.int32)
+    def _described(self) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
+        """Kind, route, hop and device of each row."""
+        n = len(self.rows.verdict)
+        kind, route, hop, device = (np.empty(n, np.int32) for _ in range(4))
+        kernels.describe(self.walker.compiled, self.rows, self.questions.in_interface, self.walker.family == 6, kind, route, hop, device)
         for row, decision in self.plain.items():
+            kind[row] = hop[row] = -1
             route[row] = -1 if decision.route is None else self.walker.number_of_route[decision.route]
-        return route
+            device[row] = -1 if decision.device is None else self.walker.code(decision.device)
+        return kind, route, hop, device
 
-    @cached_property
-    def hop(self) -> NDArray[np.int32]:
-        """Positions in `walker.hops` of the hops that packets take; -1 where they stay, are refused, or took the plain walk."""
-        verdict, offsets = self.rows.verdict, self.walker.compiled.hop_offsets
-        leaves = (verdict == kernels.FORWARD) | (verdict == kernels.OUTPUT) | (verdict == kernels.MULTICAST)
-        leaves |= (verdict == kernels.BROADCAST) & ((self.questions.in_interface == 0) | (self.walker.family == 6))
-        only = np.where(self.route >= 0, offsets[self.route], -1)
-        hop = np.where(leaves, np.where(self.rows.hop >= 0, self.rows.hop, only), -1).astype(np.int32)
-        hop[list(self.plain)] = -1
-        return hop
-
-    @cached_property
+    @property
     def kind(self) -> NDArray[np.int32]:
         """Positions in `walker.cells.kinds` of the deciding rules' kinds; -1 for none, and for rows that took the plain walk."""
-        return np.where(self._low >= 0, self._low >> self.walker.cells.route_bits, -1).astype(np.int32)
+        return self._described[0]
+
+    @property
+    def route(self) -> NDArray[np.int32]:
+        """Positions in `walker.routes` of the deciding routes, -1 for none."""
+        return self._described[1]
+
+    @property
+    def hop(self) -> NDArray[np.int32]:
+        """Positions in `walker.hops` of the hops that packets take; -1 where they stay, are refused, or took the plain walk."""
+        return self._described[2]
+
+    @property
+    def device(self) -> NDArray[np.int32]:
+        """Interface codes of where packets leave; `lo` where they stay, -1 where they do neither."""
+        return self._described[3]
 
     @cached_property
     def rule_priority(self) -> NDArray[np.int64]:
@@ -110,17 +112,6 @@ class Answers:
         for row, decision in self.plain.items():
             tables[row] = -1 if decision.table_id is None else decision.table_id
         return tables
-
-    @cached_property
-    def device(self) -> NDArray[np.int32]:
-        """Interface codes of where packets leave; `lo` where they stay, -1 where they do neither."""
-        verdict = self.rows.verdict
-        hops = np.append(self.walker.compiled.hop_interface, np.int32(-1))
-        stays = (self.hop < 0) & ((verdict == kernels.LOCAL) | (verdict == kernels.BROADCAST))
-        device = np.where(stays, np.int32(kernels.CODE_LOOPBACK), hops[self.hop])
-        for row, decision in self.plain.items():
-            device[row] = -1 if decision.device is None else self.walker.code(decision.device)
-        return device
 
     def next_hop(self, row: int) -> NextHop | None:
         """Return the next hop of one row."""
@@ -147,7 +138,7 @@ class Answers:
         if row in self.plain:
             return self.plain[row].missing
         if VERDICTS[self.rows.verdict[row]] is Verdict.UNDECIDED:
-            return decide(self.walker.namespace, self.walker.packet(self.questions, row)).missing
+            return self.walker.missing_of(int(self.questions.in_interface[row]))
         return ""
 
 
@@ -182,6 +173,10 @@ class Walker:
         if name is not None and name not in self._codes:
             raise EndpointError(f"interface '{name}': unknown here; give it in `interfaces`")
         return self._codes[name or ""]
+
+    def missing_of(self, code: int) -> str:
+        """What compiled answers lack where they are undecided: the rp_filter of the interface of arrival."""
+        return rp_filter_command(self.interfaces[code])
 
     @cached_property
     def source_of_hop(self) -> tuple[int | None, ...]:

@@ -322,3 +322,30 @@ def decide6(c, needed, rows, source_atoms, atoms, src, dst, mark, code):
             if is_multipath(cell):
                 hop = hop_of(c, cell, src[i, 0] ^ src[i, 1], dst[i, 0] ^ dst[i, 1])
         verdicts[i], reasons[i], row_cells[i], hops[i] = outcome & 15, outcome >> OUTCOME_SHIFT, cell, hop
+
+
+@njit(cache=True, nogil=True)
+def describe(c, rows, code, multicasts_forward, kinds, routes, taken, devices):
+    """What decided each row: (n,) int32 kinds, routes, hops that packets take and interface codes, -1 for none.
+
+    A broadcast leaves by a hop where it was made here, or in IPv6 (`multicasts_forward`); what stays here has the loopback's code. Rows of
+    the plain walk get -1 throughout: their cell holds nothing.
+    """
+    offsets, hop_interface, route_bits = c.hop_offsets, c.hop_interface, c.route_bits
+    verdicts, row_cells, hops = rows.verdict, rows.cell, rows.hop
+    for i in range(verdicts.shape[0]):
+        low, verdict = row_cells[i] & LOW_32, verdicts[i]
+        kind, route, hop, device = np.int64(-1), np.int64(-1), np.int32(-1), np.int32(-1)
+        if low != LOW_32:
+            kind, route = low >> route_bits, (low & ((1 << route_bits) - 1)) - 1
+        leaves = verdict == FORWARD or verdict == OUTPUT or verdict == MULTICAST
+        leaves |= verdict == BROADCAST and (code[i] == CODE_OUTPUT or multicasts_forward)
+        if leaves:
+            hop = hops[i]
+            if hop < 0 and route >= 0:
+                hop = offsets[route]
+        if hop >= 0:
+            device = hop_interface[hop]
+        elif verdict == LOCAL or verdict == BROADCAST:
+            device = np.int32(CODE_LOOPBACK)
+        kinds[i], routes[i], taken[i], devices[i] = kind, route, hop, device

@@ -135,5 +135,10 @@ def leads_to(match: Match, interface: str) -> bool:
 def refusal_if_filtered(interface: str, refusing: tuple[int, ...], rp_filter: int | None) -> Reason | None:
     """Refuse if rp_filter has one of the values that refuse here; undecided where it is not known."""
     if rp_filter is None:
-        raise UndecidedError(Reason.MISSING_SYSCTL, f"sysctl net.ipv4.conf.{interface}.rp_filter")
+        raise UndecidedError(Reason.MISSING_SYSCTL, rp_filter_command(interface))
     return Reason.RP_FILTER if rp_filter in refusing else None
+
+
+def rp_filter_command(interface: str) -> str:
+    """The command that prints an interface's rp_filter."""
+    return f"sysctl net.ipv4.conf.{interface}.rp_filter"
