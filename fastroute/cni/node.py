@@ -122,14 +122,24 @@ def plan_node(index: TopologyIndex, node: Node, settings: CniSettings) -> NodePl
 def _attachments(
     index: TopologyIndex, node: Node, primary: Eni, managed: tuple[Eni, ...], settings: CniSettings
 ) -> Iterable[PodAttachment]:
-    own = {primary.id, *(eni.id for eni in managed)}
     for pod in index.pods_of_node.get(node.name, []):
         if pod.is_host_network or pod.branch_eni is not None:
             continue
         for i, addr in enumerate(a for a in pod.addrs if ":" not in a):
-            eni = index.eni_holding(primary.vpc_id, addr)
-            held = eni if eni is not None and eni.id in own else None
-            yield PodAttachment(pod, addr, held, veth_name(pod.namespace, pod.name, settings.veth_prefix, i))
+            yield _attachment(index, (primary, *managed), settings, pod, addr, i)
+
+
+def _attachment(index: TopologyIndex, enis: tuple[Eni, ...], settings: CniSettings, pod: Pod, addr: str, i: int) -> PodAttachment:
+    """The i-th IPv4 address of a pod; `enis` are the primary interface of its node and the managed ones."""
+    eni = index.eni_holding(enis[0].vpc_id, addr)
+    held = eni if any(eni is each for each in enis) else None
+    return PodAttachment(pod, addr, held, veth_name(pod.namespace, pod.name, settings.veth_prefix, i))
+
+
+def attachment_of(index: TopologyIndex, plan: NodePlan, pod: Pod, addr: str) -> PodAttachment:
+    """How an ordinary pod of the node is, or once was, attached with one of its IPv4 addresses."""
+    i = [each for each in pod.addrs if ":" not in each].index(addr)
+    return _attachment(index, (plan.primary, *plan.managed), plan.settings, pod, addr, i)
 
 
 def vpc_of_pod(index: TopologyIndex, node: Node | None, addr: str) -> str | None:

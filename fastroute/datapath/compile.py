@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address
 from itertools import pairwise
 from typing import Any
@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from fastroute.arrays import NONE
 from fastroute.cni import NodePlan, read_settings
 from fastroute.cni.naming import device_name, subnet_gateway
-from fastroute.datapath.classes import ROOTS, DestinationClasses, nearest_enclosing
+from fastroute.datapath.classes import ROOTS, DestinationClasses
 from fastroute.datapath.hops import Hop
-from fastroute.datapath.ownership import Ownership, Prefix, Row
+from fastroute.datapath.ownership import Ownership
 from fastroute.datapath.ports import node_port_keys
 from fastroute.datapath.profiles import NodeProfiles
+from fastroute.datapath.row_table import RowTable, history_arrays
 from fastroute.datapath.rows import build_ownership
 from fastroute.datapath.state import (
     DESTINATION_LEG_BITS,
@@ -44,7 +45,7 @@ from fastroute.datapath.vpclegs import VpcLegTable
 from fastroute.errors import SnapshotError
 from fastroute.lpm import build_pool4, build_pool6
 from fastroute.topology import EniRole, Topology, TopologyIndex
-from fastroute.vocab import Kind
+from fastroute.topology.tenure import Tenure
 
 _TEXT_COLUMNS = ("namespace", "pod", "owner_kind", "owner", "node", "eni", "subnet", "az", "vpc", "service", "table")
 _NUMBER_COLUMNS = {"kind": np.uint8, "attribution": np.uint8, "source": np.uint8, "reason": np.uint8, "row_flags": np.uint16}
@@ -67,8 +68,13 @@ def texts(names: Names) -> list[str]:
     return [data[begin:end].decode() for begin, end in pairwise(bounds)]
 
 
-def compile_topology(topology: Topology) -> Compiled:
+def compile_topology(topology: Topology, tenures: Sequence[Tenure] = ()) -> Compiled:
     """Compile a snapshot.
+
+    Parameters
+    ----------
+    tenures : sequence of Tenure
+        Who held which address when; without them whoever holds it in the snapshot always did.
 
     Raises
     ------
@@ -77,12 +83,12 @@ def compile_topology(topology: Topology) -> Compiled:
     """
     settings, _ = read_settings(topology.cni_env)
     index = TopologyIndex(topology)
-    owners = build_ownership(index, settings)
+    owners = build_ownership(index, settings, tenures)
     plans = [plan for plan in owners.plans.values() if isinstance(plan, NodePlan)]
     profiles = NodeProfiles(topology, plans)
     vpc_legs = VpcLegTable(index, owners.spaces)
     classes = DestinationClasses(profiles.prefixes() | vpc_legs.prefixes())
-    table = _RowTable(owners, classes)
+    table = RowTable(owners, classes)
     names = {column: _Interner() for column in _TEXT_COLUMNS}
     # Nodes and interfaces have arrays of their own: their codes are their positions in the snapshot.
     names["node"].add_all(topology.nodes)
@@ -119,6 +125,7 @@ def compile_topology(topology: Topology) -> Compiled:
         space_of_eni={eni.id: owners.spaces[eni.vpc_id] for eni in topology.enis.values() if eni.vpc_id in owners.spaces},
         prefixes=_row_prefixes(table),
         leg_texts=_leg_texts(vpc_legs),
+        history=history_arrays(table, owners),
         device_texts=_device_texts(topology, table),
     )
 
@@ -141,52 +148,7 @@ class _Interner:
         return list(self._number)
 
 
-class _RowTable:
-    """Rows in their final order: by space, family and address, then the identity-only ones."""
-
-    def __init__(self, owners: Ownership, classes: DestinationClasses) -> None:
-        self.rows: list[Row] = []
-        self.classes: list[int] = []
-        self.prefixes: list[tuple[int, Prefix]] = []
-        for space, claims in enumerate(owners.prefixes):
-            for prefix, row, destination_class in _cut(claims, classes):
-                self.prefixes.append((space, prefix))
-                self.rows.append(row)
-                self.classes.append(destination_class)
-        self.num_addressed = len(self.rows)
-        self.base_of_host_pod: list[int] = []
-        self.host_rows: list[list[tuple[int, int]]] = [[] for _ in self.rows]
-        for base in range(self.num_addressed):
-            self._add_host_pods(base)
-
-    def _add_host_pods(self, base: int) -> None:
-        """A row for each host-network pod that an address and port may mean."""
-        node_row = self.rows[base]
-        keys: dict[int, int] = {}
-        for host in node_row.host_pods:
-            number = len(self.rows)
-            copied = {name: getattr(node_row, name) for name in Row.__slots__}
-            identity = {"namespace": host.pod.namespace, "pod": host.pod.name, "owner_kind": host.pod.owner_kind, "owner": host.pod.owner}
-            self.rows.append(Row(**{**copied, **identity, "kind": Kind.HOST_POD, "host_pods": ()}))
-            self.classes.append(self.classes[base])
-            self.base_of_host_pod.append(base)
-            for key in set(host.keys):
-                keys[key] = NONE if key in keys else number
-        self.host_rows[base] = sorted(keys.items())
-
-
-def _cut(claims: dict[Prefix, Row], classes: DestinationClasses) -> Iterator[tuple[Prefix, Row, int]]:
-    """Cut owners at the prefixes that decide, so that each piece has one owner and one class."""
-    merged = sorted(claims.keys() | classes.number.keys())
-    owners = nearest_enclosing((prefix, prefix in claims) for prefix in merged)
-    deciders = nearest_enclosing((prefix, prefix in classes.number) for prefix in merged)
-    for (prefix, owner), (_, decider) in zip(owners, deciders, strict=True):
-        assert owner is not None
-        assert decider is not None
-        yield prefix, claims[owner], classes.number[decider]
-
-
-def _row_arrays(table: _RowTable, names: dict[str, _Interner], profiles: NodeProfiles, vpc_legs: VpcLegTable) -> Rows:
+def _row_arrays(table: RowTable, names: dict[str, _Interner], profiles: NodeProfiles, vpc_legs: VpcLegTable) -> Rows:
     rows = table.rows
     n = len(rows)
     columns: dict[str, NDArray[Any]] = {}
@@ -204,15 +166,15 @@ def _row_arrays(table: _RowTable, names: dict[str, _Interner], profiles: NodePro
     return Rows(**columns)
 
 
-def _leg_numbers(table: _RowTable, source: NDArray[np.uint8]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+def _leg_numbers(table: RowTable, source: NDArray[np.uint8]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Number legs in row order; a HOST_POD walks by the legs of its node's address."""
     begins = np.isin(source, (int(Source.POD), int(Source.HOST), int(Source.BARE)))
-    begins[table.num_addressed :] = False
+    begins[table.num_legged :] = False
     source_leg = np.where(begins, 1 + NUM_SOURCE_LEGS * (np.cumsum(begins) - 1), NONE).astype(np.int32)
     destination_leg = (1 + NUM_DESTINATION_LEGS * np.arange(len(source))).astype(np.int32)
     base = np.array(table.base_of_host_pod, np.int64)
-    source_leg[table.num_addressed :] = source_leg[base] if len(base) else NONE
-    destination_leg[table.num_addressed :] = destination_leg[base] if len(base) else NONE
+    source_leg[table.num_legged :] = source_leg[base] if len(base) else NONE
+    destination_leg[table.num_legged :] = destination_leg[base] if len(base) else NONE
     return source_leg, destination_leg
 
 
@@ -226,10 +188,10 @@ def _check_leg_numbers(rows: Rows, vpc_legs: VpcLegTable) -> None:
             raise SnapshotError(f"the snapshot has {used:,} {what}, path_id can number {(1 << bits) - 1:,}; split it by VPC")
 
 
-def _pools(table: _RowTable, num_spaces: int) -> tuple[Any, Any]:
+def _pools(table: RowTable, num_spaces: int) -> tuple[Any, Any]:
     """Look-up tables from (space, address) to row."""
     by_family: dict[int, list[tuple[int, int, int, int]]] = {4: [], 6: []}
-    for number, (space, (family, base, length)) in enumerate(table.prefixes):
+    for number, (space, (family, base, length)) in enumerate(table.prefixes[: table.num_addressed]):
         by_family[family].append((space, base, length, number))
     space4, base4, length4, value4 = (np.array(column) for column in zip(*by_family[4], strict=True))
     pool4 = build_pool4(space4.astype(np.int32), base4.astype(np.uint32), length4.astype(np.uint8), value4.astype(np.int32), num_spaces)
@@ -295,7 +257,7 @@ def _leg_texts(vpc_legs: VpcLegTable) -> dict[str, Names]:
     return {name: names_of(column) for name, column in zip(LEG_TEXT_COLUMNS, columns, strict=True)}
 
 
-def _row_prefixes(table: _RowTable) -> RowPrefixes:
+def _row_prefixes(table: RowTable) -> RowPrefixes:
     family = np.array([prefix[0] for _, prefix in table.prefixes], np.uint8)
     hi = np.array([prefix[1] >> 64 for _, prefix in table.prefixes], np.uint64)
     lo = np.array([prefix[1] & _LOW_64 for _, prefix in table.prefixes], np.uint64)
@@ -303,7 +265,7 @@ def _row_prefixes(table: _RowTable) -> RowPrefixes:
     return RowPrefixes(family, hi, lo, length, np.array([space for space, _ in table.prefixes], np.int32))
 
 
-def _device_texts(topology: Topology, table: _RowTable) -> dict[str, Names]:
+def _device_texts(topology: Topology, table: RowTable) -> dict[str, Names]:
     enis = topology.enis.values()
     subnets = [topology.subnets.get(eni.subnet_id) for eni in enis]
     return {
@@ -314,7 +276,7 @@ def _device_texts(topology: Topology, table: _RowTable) -> dict[str, Names]:
     }
 
 
-def _port_arrays(table: _RowTable, owners: Ownership, topology: Topology) -> Ports:
+def _port_arrays(table: RowTable, owners: Ownership, topology: Topology) -> Ports:
     sets = owners.port_sets.sets
     host_offsets = np.zeros(len(table.rows) + 1, np.int32)
     np.cumsum([len(keys) for keys in table.host_rows], out=host_offsets[1 : table.num_addressed + 1])

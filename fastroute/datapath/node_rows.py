@@ -4,29 +4,72 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fastroute.cni import NodePlan, PodAttachment, Unmodelled, vpc_of_pod
+from fastroute.cni import NodePlan, PodAttachment, Unmodelled, attachment_of, vpc_of_pod
 from fastroute.cni.naming import RULE_FROM_ENI, RULE_FROM_POD, RULE_MAIN, table_of_eni
-from fastroute.datapath.ownership import HostPod, Ownership, Row, claim_public, host_prefix, network_prefix, public_flag, with_interface
+from fastroute.datapath.ownership import (
+    HostPod,
+    Ownership,
+    Place,
+    Row,
+    claim_public,
+    host_prefix,
+    network_prefix,
+    public_flag,
+    with_interface,
+)
 from fastroute.datapath.state import Reason, RowFlag, Source
 from fastroute.netns.model import TABLE_MAIN, table_text
 from fastroute.topology import Eni, EniRole, Node, Pod, TopologyIndex
 from fastroute.vocab import Attribution, Kind
 
 
-def claim_pods(owners: Ownership, index: TopologyIndex) -> None:
-    """Every pod's own addresses. Of several pods with one, that whose node's interface holds it goes first, then that with rules for it."""
-    attached = {
-        (each.pod.key, each.addr): (plan, each) for plan in owners.plans.values() if isinstance(plan, NodePlan) for each in plan.pods
-    }
+class PodRows:
+    """The row of each pod's address, made on first use."""
+
+    def __init__(self, owners: Ownership, index: TopologyIndex) -> None:
+        self._owners = owners
+        self._index = index
+        self._made: dict[tuple[int, str], tuple[Place | None, Row]] = {}
+
+    def row_of(self, pod: Pod, addr: str) -> tuple[Place | None, Row]:
+        """The row, and the space and prefix that it is about; None in no VPC of the snapshot."""
+        key = id(pod), addr
+        if key not in self._made:
+            row = self._make(pod, addr)
+            self._made[key] = ((row.space, host_prefix(addr)) if row.space >= 0 else None), row
+        return self._made[key]
+
+    def _make(self, pod: Pod, addr: str) -> Row:
+        node = self._index.topology.nodes.get(pod.node or "")
+        plan = self._owners.plans[node.name] if node is not None else None
+        if isinstance(plan, NodePlan) and pod.branch_eni is None and ":" not in addr:
+            return _attached_pod(self._owners, self._index, plan, attachment_of(self._index, plan, pod, addr))
+        return _undecided_pod(self._owners, self._index, pod, addr)
+
+
+def claim_pods(owners: Ownership, index: TopologyIndex, pod_rows: PodRows) -> dict[Place, Row]:
+    """Every pod's own addresses. Of several pods with one, that whose node's interface holds it goes first, then that with rules for it.
+
+    Returns
+    -------
+    dict
+        Who would have the address otherwise, where that is a claim of its own.
+    """
     rows = []
     for pod in index.topology.pods.values():
         for addr in pod.addrs if pod.holds_address and not pod.is_host_network else ():
-            found = attached.get((pod.key, addr))
-            row = _attached_pod(owners, index, *found) if found is not None else _undecided_pod(owners, index, pod, addr)
-            if row.space >= 0:
-                rows.append((addr, row))
-    for addr, row in sorted(rows, key=lambda each: (each[1].eni is None, each[1].reason not in {Reason.NONE, Reason.NOT_HELD})):
-        owners.claim(row.space, host_prefix(addr), row)
+            place, row = pod_rows.row_of(pod, addr)
+            if place is not None:
+                rows.append((place, row))
+    claimed: dict[Place, Row] = {}
+    for place, row in sorted(rows, key=lambda each: (each[1].eni is None, each[1].reason not in {Reason.NONE, Reason.NOT_HELD})):
+        claimed.setdefault(place, row)
+    before: dict[Place, Row] = {}
+    for (space, prefix), row in claimed.items():
+        if prefix in owners.prefixes[space]:
+            before[space, prefix] = owners.prefixes[space][prefix]
+        owners.prefixes[space][prefix] = row
+    return before
 
 
 def _pod(owners: Ownership, pod: Pod, source: Source, reason: Reason) -> Row:

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING
 
 from fastroute.cni import NodePlan, Unmodelled
 from fastroute.datapath.ports import PortSets
 from fastroute.datapath.ranges import GLOBAL6
 from fastroute.datapath.state import Reason, RowFlag, Source
 from fastroute.topology import Eni, EniRole, Pod, TopologyIndex
+from fastroute.topology.tenure import Tenure
 from fastroute.vocab import Attribution, Kind
+
+if TYPE_CHECKING:
+    from fastroute.datapath.histories import AddressHistory
 
 Prefix = tuple[int, int, int]
 """(family, first address, length)."""
+Place = tuple[int, Prefix]
+"""Space and prefix."""
 
 
 @dataclass(slots=True)
@@ -64,9 +71,19 @@ class Ownership:
     blocks: list[tuple[Prefix, ...]]
     """By space: the VPC's own blocks, and its subnets outside of them."""
     port_sets: PortSets = field(default_factory=PortSets)
+    histories: dict[Place, AddressHistory] = field(default_factory=dict)
+    host_tenures: dict[str, Tenure] = field(default_factory=dict)
+    """By pod: how long each host-network pod has been there."""
 
     def claim(self, space: int, prefix: Prefix, row: Row) -> None:
         self.prefixes[space].setdefault(prefix, row)
+
+    def holder_without(self, place: Place) -> Row:
+        """Who has an address in which nobody claims the host prefix: the most specific wider claim."""
+        space, (family, base, length) = place
+        width = _BITS[family]
+        wider = ((family, base >> (width - n) << (width - n), n) for n in range(length, -1, -1))
+        return next(self.prefixes[space][each] for each in wider if each in self.prefixes[space])
 
     def is_inside(self, space: int, prefix: Prefix) -> bool:
         """Whether all of a prefix is in the VPC's own ranges, where no neighbour or public address is meant."""

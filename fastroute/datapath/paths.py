@@ -154,7 +154,9 @@ class _Maker:
         found = []
         columns = zip(rows.kind.tolist(), rows.namespace.tolist(), rows.pod.tolist(), rows.node.tolist(), rows.eni.tolist(), strict=True)
         for kind, namespace, pod, node, eni in columns:
-            if kind == Kind.POD:
+            if kind == Kind.POD and pod < 0:
+                found.append("one of several pods")
+            elif kind == Kind.POD:
                 found.append(f"pod {names['namespace'][namespace]}/{names['pod'][pod]}")
             elif node >= 0:
                 found.append(f"node {names['node'][node]}")

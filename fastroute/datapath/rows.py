@@ -5,11 +5,12 @@ A space is the address space of one VPC. MODEL.md section 1 is the order of prec
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_network
 
 from fastroute.cni import CniSettings, plan_node
-from fastroute.datapath.node_rows import claim_nodes, claim_nodes_without_interfaces, claim_pods
+from fastroute.datapath.histories import claim_histories
+from fastroute.datapath.node_rows import PodRows, claim_nodes, claim_nodes_without_interfaces, claim_pods
 from fastroute.datapath.ownership import (
     Ownership,
     Prefix,
@@ -24,17 +25,20 @@ from fastroute.datapath.ownership import (
 from fastroute.datapath.ranges import AGENTS, GLOBAL6, LINK_LOCAL, LOOPBACK, NEVER_UNICAST, PRIVATE
 from fastroute.datapath.state import Reason, RowFlag, Source
 from fastroute.topology import Eni, PeeringEnd, TargetKind, Topology, TopologyIndex, Vpc, VpcRoute
+from fastroute.topology.tenure import Tenure
 from fastroute.vocab import Attribution, Kind
 from fastroute.vpc import attached_vpcs, effective_routes, has_unlisted_routes
 
 
-def build_ownership(index: TopologyIndex, settings: CniSettings) -> Ownership:
-    """Give every address of every VPC its owner. Without any VPC in the snapshot there is one nameless space, of pods and nodes alone."""
+def build_ownership(index: TopologyIndex, settings: CniSettings, tenures: Sequence[Tenure] = ()) -> Ownership:
+    """Give every address of every VPC its owner. Without any VPC in the snapshot there is one nameless space, of pods and nodes alone.
+
+    `tenures` tell who held it before; without them whoever holds it in the snapshot always did.
+    """
     topology = index.topology
     spaces = {vpc_id: i for i, vpc_id in enumerate(topology.vpcs)} or {"": 0}
     plans = {node.name: plan_node(index, node, settings) for node in topology.nodes.values()}
     owners = Ownership(spaces, [{} for _ in spaces], plans, [_blocks_of(topology, vpc_id) for vpc_id in spaces])
-    claim_pods(owners, index)
     claim_nodes(owners, index)
     for eni in topology.enis.values():
         _claim_eni(owners, index, eni)
@@ -43,6 +47,10 @@ def build_ownership(index: TopologyIndex, settings: CniSettings) -> Ownership:
     for vpc in topology.vpcs.values():
         _claim_vpc(owners, index, vpc)
     _claim_special(owners, topology)
+    # Pods come last, as what they take the place of is what their address was before them.
+    pod_rows = PodRows(owners, index)
+    background = claim_pods(owners, index, pod_rows)
+    claim_histories(owners, pod_rows, tenures, background)
     return owners
 
 

@@ -12,6 +12,7 @@ from fastroute.cni import Unmodelled
 from fastroute.lpm import Pool4, Pool6
 
 I32 = NDArray[np.int32]
+I64 = NDArray[np.int64]
 U8 = NDArray[np.uint8]
 
 
@@ -55,6 +56,8 @@ class RowFlag(IntEnum):
     RESOLVER = 512
     AGENT = 1024
     """A link-local address that an agent on the node may hold."""
+    REUSED = 2048
+    """Stands for several pods that held the address one after the other."""
 
 
 class Reason(IntEnum):
@@ -80,6 +83,7 @@ class Reason(IntEnum):
     CLIENT_ADDRESS = 17
     OPENER = 18
     TWO_FAMILIES = 19
+    REUSED = 20
 
 
 REASON_TEXTS: dict[Reason, str] = {
@@ -95,6 +99,7 @@ REASON_TEXTS: dict[Reason, str] = {
     Reason.NO_TABLE: "the route table of the interface's subnet is not in the snapshot",
     Reason.CLIENT_ADDRESS: "it has no public address: only a load balancer that keeps client addresses leads there, not modelled yet",
     Reason.TWO_FAMILIES: "one end is an IPv4 address, the other an IPv6 address: no packet has both",
+    Reason.REUSED: "several pods, each on its own interface, may have held the address at the time of the record",
     Reason.OPENER: "the way depends on who opened the connection, and the record does not show it",
 }
 
@@ -282,8 +287,42 @@ class Tables(NamedTuple):
     first_class6: int
 
 
+class History(NamedTuple):
+    """Who held which address when: tenures in order of `first`, histories one after another. Seconds since 1970, both ends included.
+
+    A record is about the stretch of time in which its packets can have been seen. The tenures of a history that meet it lie side by side.
+    """
+
+    settled: I64
+    """(num_rows,): a stretch that begins here or later has the row's owner; BEGINNING for rows without a history."""
+    of_row: I32
+    """(num_rows,): history of the row's address, or -1."""
+    offsets: I32
+    """(num_histories + 1,) into the columns of tenures."""
+    first: I64
+    """(num_tenures,): possibly from here on."""
+    since: I64
+    """Surely from here on."""
+    until: I64
+    """Surely up to here."""
+    last: I64
+    """Possibly up to here."""
+    row: I32
+    pair: I32
+    """Row of this tenure and the next together; -1 for the last of a history."""
+    whole: I32
+    """(num_histories,): row of three or more together."""
+    background: I32
+    """(num_histories,): row of nobody."""
+    background_attribution: U8
+    """(num_histories,): Attribution at best, where nobody is known to have held the address."""
+
+
 class RowPrefixes(NamedTuple):
-    """(num_addressed_rows,) each: the addresses of a row, less those of more specific rows. IPv4 sits in `lo`."""
+    """(num_legged_rows,) each: the addresses of a row, less those of more specific rows. IPv4 sits in `lo`.
+
+    Rows that the look-up gives come first, then those of histories; host-network pods have none of their own.
+    """
 
     family: U8
     hi: NDArray[np.uint64]
@@ -305,6 +344,7 @@ class Compiled(NamedTuple):
     prefixes: RowPrefixes
     leg_texts: dict[str, Names]
     """Hops of the VPC legs, for decoding."""
+    history: History
     device_texts: dict[str, Names]
     """By interface: `device` and `gateway` (its subnet's router), `subnet` (its subnet's prefix). By row: `veth`, empty but for pods."""
 

@@ -19,6 +19,7 @@ from fastroute.topology import Container, EndpointSlice, Finding, Node, Pod, Por
 _INSTANCE_ID = re.compile(r"i-[0-9a-f]{8,}")
 _NO_CLUSTER_ADDR = frozenset({"", "None"})
 _PROGRESS_EVERY = 1024  # objects
+_ENDED_PHASES = frozenset({"Succeeded", "Failed"})
 
 # By API group and kind.
 _STRUCTS: dict[tuple[str, str], type[msgspec.Struct]] = {
@@ -156,6 +157,9 @@ class KubernetesReader:
             containers=(*self._containers_of(spec.init_containers, is_init=True), *self._containers_of(spec.containers, is_init=False)),
             start_time=status.start_time,
             branch_eni=branch_eni,
+            uid=metadata.uid,
+            finish_time=_finish_time(status) if status.phase in _ENDED_PHASES else None,
+            deletion_time=metadata.deletion_timestamp,
         )
         self.pods.put(pod.key, pod, place)
 
@@ -260,6 +264,15 @@ class KubernetesReader:
 def _group_and_kind(head: shapes.Head) -> tuple[str, str]:
     """API group ("" for the core) and kind: Knative's Service is not the core's."""
     return head.api_version.rpartition("/")[0], head.kind
+
+
+def _finish_time(status: shapes.PodStatus) -> str | None:
+    """When the last container ended; None where one does not tell. Kubernetes writes all times in one form and zone: they sort as text."""
+    told = [
+        each.state.terminated.finished_at if each.state is not None and each.state.terminated is not None else None
+        for each in (*(status.init_container_statuses or ()), *(status.container_statuses or ()))
+    ]
+    return max((time for time in told if time is not None), default=None) if None not in told else None
 
 
 def _workload_of(metadata: shapes.PodMetadata) -> tuple[str | None, str | None]:

@@ -49,6 +49,8 @@ class PodLabels(Kubernetes):
 
 
 class PodMetadata(Metadata):
+    uid: str = ""
+    deletion_timestamp: str | None = None
     annotations: PodAnnotations | None = None
     labels: PodLabels | None = None
     owner_references: tuple[Owner, ...] | None = None
@@ -97,11 +99,25 @@ class PodIp(Kubernetes):
     ip: str = ""
 
 
+class Terminated(Kubernetes):
+    finished_at: str | None = None
+
+
+class ContainerState(Kubernetes):
+    terminated: Terminated | None = None
+
+
+class ContainerStatus(Kubernetes):
+    state: ContainerState | None = None
+
+
 class PodStatus(Kubernetes):
     phase: str = ""
     pod_ip: str = field(default="", name="podIP")
     pod_ips: tuple[PodIp, ...] | None = field(default=None, name="podIPs")
     start_time: str | None = None
+    container_statuses: tuple[ContainerStatus, ...] | None = None
+    init_container_statuses: tuple[ContainerStatus, ...] | None = None
 
 
 class Pod(Kubernetes):

@@ -2,6 +2,7 @@
 
 from fastroute.topology.index import TopologyIndex
 from fastroute.topology.model import (
+    Assignment,
     Container,
     EndpointSlice,
     Eni,
@@ -34,6 +35,7 @@ from fastroute.topology.model import (
 )
 
 __all__ = [
+    "Assignment",
     "Container",
     "EndpointSlice",
     "Eni",

@@ -271,6 +271,11 @@ class Pod:
     start_time: str | None = None
     branch_eni: str | None = None
     """Annotation vpc.amazonaws.com/pod-eni: the id of the branch interface."""
+    uid: str = ""
+    finish_time: str | None = None
+    """When the last of its containers ended; None while one runs, or where that is not told."""
+    deletion_time: str | None = None
+    """By when it should be gone, where its deletion was asked for."""
 
     @property
     def key(self) -> str:
@@ -280,6 +285,20 @@ class Pod:
     def holds_address(self) -> bool:
         """Completed and failed pods keep their last address in the object, but do not own it."""
         return self.phase not in {"Succeeded", "Failed"}
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What ipamd says of an address: the pod (`namespace/name`) that has had it since `assigned`, or, empty, that nobody has.
+
+    Seconds since 1970, None where not told. `released`: when a pod last gave it back, whoever that was.
+    """
+
+    addr: str
+    node: str
+    pod: str = ""
+    assigned: int | None = None
+    released: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,5 +388,6 @@ class Topology:
     cni_env: dict[str, str] = field(default_factory=dict)
     """Environment of the aws-node DaemonSet's containers; empty where the DaemonSet was not collected."""
     captured_at: str | None = None
+    assignments: tuple[Assignment, ...] = ()
     findings: tuple[Finding, ...] = ()
     missing: tuple[Missing, ...] = ()
