@@ -101,6 +101,15 @@ def write_bundle(path: str | os.PathLike[str], arrays: Mapping[str, NDArray[Any]
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
+def is_bundle(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is a file that begins as bundles of any version do."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(_MAGIC))[:-1] == _MAGIC[:-1]
+    except OSError:
+        return False
+
+
 def read_bundle(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     """Map a bundle into memory: name -> read-only array on the file's own pages, and `meta`.
 

@@ -17,6 +17,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ["NUMBA_CACHE_DIR"] = KERNELS
     atexit.register(shutil.rmtree, KERNELS, ignore_errors=True)
 
+# Nor is the user's own cache of compiled snapshots read or filled.
+SNAPSHOTS = tempfile.mkdtemp(prefix="fastroute-snapshots-")
+os.environ["FASTROUTE_CACHE_DIR"] = SNAPSHOTS
+atexit.register(shutil.rmtree, SNAPSHOTS, ignore_errors=True)
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:

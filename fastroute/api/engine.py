@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -31,7 +31,7 @@ class Engine:
         compiled: Compiled,
         names: NameIndex | None = None,
         about: Mapping[str, Any] | None = None,
-        explainer: Explainer | None = None,
+        explainer: Callable[[], Explainer] | None = None,
     ) -> None:
         self.compiled = compiled
         self._explainer = explainer
@@ -52,8 +52,8 @@ class Engine:
 
     def _explains(self) -> Explainer:
         if self._explainer is None:
-            raise EndpointError("an engine of compiled arrays alone cannot explain; load the snapshot folder")
-        return self._explainer
+            raise EndpointError("an engine of compiled arrays alone cannot explain; load the snapshot")
+        return self._explainer()
 
     def router(self, columns: Sequence[str]) -> Router:
         """The router that adds the given columns."""

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 
 from fastroute.errors import EndpointError
-from fastroute.topology import Topology, TopologyIndex
+from fastroute.topology import TopologyIndex
 from fastroute.topology.endpoints import resolve
 
 
 class TopologyNames:
-    """Every name of a topology: `namespace/pod`, `namespace/service`, nodes, interfaces, instances."""
+    """Every name of a topology: `namespace/pod`, `namespace/service`, nodes, interfaces, instances.
 
-    def __init__(self, topology: Topology) -> None:
-        self._topology = topology
+    Parameters
+    ----------
+    index : gives the topology's index; called with the first name, as logs hold none
+    """
+
+    def __init__(self, index: Callable[[], TopologyIndex]) -> None:
+        self._make_index = index
 
     @cached_property
     def _index(self) -> TopologyIndex:
-        return TopologyIndex(self._topology)
+        return self._make_index()
 
     def address_of(self, name: str) -> tuple[str, str | None]:
         """Find the address of a name, and its VPC if the name tells.
@@ -43,5 +49,5 @@ class NoNames:
             Always.
         """
         raise EndpointError(
-            f"{name!r} is no address, and a compiled snapshot holds no names to resolve; load the snapshot folder, or ask by address"
+            f"{name!r} is no address, and compiled arrays alone hold no names to resolve; load the snapshot, or ask by address"
         )

@@ -5,15 +5,40 @@ from __future__ import annotations
 import os
 from functools import cached_property
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from fastroute.api.engine import Engine
 from fastroute.api.names import TopologyNames
 from fastroute.api.trace import Question, trace
 from fastroute.api.whois import Whois, whois
-from fastroute.datapath import Explainer, Explanation, compile_topology
+from fastroute.datapath import Compiled, Explainer, Explanation, compile_topology
+from fastroute.io.cache import CacheEntry, SnapshotCache
+from fastroute.io.compiled import SnapshotFile, open_snapshot_file, write_snapshot_file
 from fastroute.io.parse_report import ParseReport
-from fastroute.io.snapshot import read_snapshot
-from fastroute.topology import Topology
+from fastroute.io.snapshot import Progress, read_snapshot
+from fastroute.topology import Missing, Topology
+
+
+class _Read(NamedTuple):
+    """A snapshot in memory, beside `SnapshotFile`, which is one in a file."""
+
+    topology: Topology
+    report: ParseReport | None
+    compiled: Compiled | None = None
+
+    @property
+    def missing(self) -> tuple[Missing, ...]:
+        return self.topology.missing
+
+    @property
+    def about(self) -> dict[str, Any]:
+        return {
+            "captured_at": self.topology.captured_at,
+            "nodes": len(self.topology.nodes),
+            "pods": len(self.topology.pods),
+            "enis": len(self.topology.enis),
+            "vpcs": len(self.topology.vpcs),
+        }
 
 
 class Snapshot:
@@ -21,28 +46,78 @@ class Snapshot:
 
     Attributes
     ----------
-    topology : Topology
-        Every noun, readable, with what does not fit together (`findings`) and what was not collected (`missing`).
-    report : ParseReport or None
-        What was understood of which file; None for a topology made in Python.
+    path : Path or None
+        Folder or file that it was loaded from.
     """
 
     def __init__(self, topology: Topology, report: ParseReport | None = None, path: Path | None = None) -> None:
-        self.topology = topology
-        self.report = report
+        self._source: _Read | SnapshotFile = _Read(topology, report)
+        self._entry: CacheEntry | None = None
         self.path = path
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Snapshot:
-        """Read a snapshot folder.
+    def load(cls, path: str | os.PathLike[str], *, cache: bool = True, progress: Progress | None = None) -> Snapshot:
+        """Read a snapshot folder, or map a file that `fastroute compile` made.
+
+        Parameters
+        ----------
+        path : folder or file
+        cache : bool
+            Whether what was read of a folder, and its compiled form, are kept in the user's cache folder and taken from there where the
+            folder has not changed.
+        progress : callable, optional
+            Called with the bytes of a folder that are read, and the bytes to read.
 
         Raises
         ------
         InputError
-            Not a folder, nothing in it that fastroute knows, or a broken file.
+            No such path, nothing in the folder that fastroute knows, a broken file, a compiled file of another version.
         """
-        read = read_snapshot(Path(path))
-        return cls(read.topology, read.report, Path(path))
+        path = Path(path)
+        if path.is_file():
+            return cls._of(open_snapshot_file(path), path)
+        store = SnapshotCache.of_user() if cache and path.is_dir() else None
+        entry = store.entry(path) if store is not None else None
+        if entry is not None and entry.found is not None:
+            return cls._of(entry.found, path, entry)
+        found = read_snapshot(path, progress)
+        read = _Read(found.topology, found.report)
+        if entry is not None:
+            entry.keep(*read, read.about)
+        return cls._of(read, path, entry)
+
+    @classmethod
+    def _of(cls, source: _Read | SnapshotFile, path: Path, entry: CacheEntry | None = None) -> Snapshot:
+        snapshot = cls.__new__(cls)
+        snapshot._source, snapshot._entry, snapshot.path = source, entry, path
+        return snapshot
+
+    @property
+    def topology(self) -> Topology:
+        """Every noun, readable, with what does not fit together (`findings`) and what was not collected (`missing`)."""
+        return self._source.topology
+
+    @property
+    def report(self) -> ParseReport | None:
+        """What was understood of which file; None for a topology made in Python."""
+        return self._source.report
+
+    @property
+    def missing(self) -> tuple[Missing, ...]:
+        """What was not collected, and the answers that go with it; at hand without decoding the topology."""
+        return self._source.missing
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the snapshot, compiled, as one file that `load` maps into memory; it appears whole or not at all.
+
+        Raises
+        ------
+        OutputError
+            It cannot be written.
+        SnapshotError
+            As for `compile`.
+        """
+        write_snapshot_file(path, self.topology, self.report, self._engine.compiled, self._source.about)
 
     def compile(self) -> Engine:
         """Compile for routing; done once, then kept.
@@ -89,17 +164,15 @@ class Snapshot:
 
     @cached_property
     def _engine(self) -> Engine:
-        about = {
-            "path": str(self.path) if self.path is not None else None,
-            "captured_at": self.topology.captured_at,
-            "nodes": len(self.topology.nodes),
-            "pods": len(self.topology.pods),
-            "enis": len(self.topology.enis),
-            "vpcs": len(self.topology.vpcs),
-        }
-        return Engine(compile_topology(self.topology), TopologyNames(self.topology), about, self._explainer)
+        compiled = self._source.compiled
+        if compiled is None:
+            compiled = compile_topology(self.topology)
+            if self._entry is not None:
+                self._entry.keep(self.topology, self.report, compiled, self._source.about)
+        about = {"path": str(self.path) if self.path is not None else None, **self._source.about}
+        return Engine(compiled, TopologyNames(lambda: self._explainer.index), about, lambda: self._explainer)
 
 
-def load(path: str | os.PathLike[str]) -> Snapshot:
-    """Read a snapshot folder; see `Snapshot.load`."""
-    return Snapshot.load(path)
+def load(path: str | os.PathLike[str], *, cache: bool = True) -> Snapshot:
+    """Read a snapshot folder or a compiled file; see `Snapshot.load`."""
+    return Snapshot.load(path, cache=cache)

@@ -20,6 +20,7 @@ VERBS = {
     "demo": ("demo", "Make a synthetic cluster, route its flow logs, and explain one flow of each form."),
     "synth": ("synth", "Generate an account with a cluster, its flow logs, and their truth."),
     "inspect": ("inspect", "Say what a snapshot holds, what was not understood, and what does not fit together."),
+    "compile": ("compile", "Compile a snapshot into one file, which every verb maps into memory at once."),
     "route": ("route", "Route and classify every flow of a log, or of a table of questions."),
     "trace": ("trace", "Walk one flow and print each hop with the rule, table and route that decided it."),
     "get": ("get", "Answer `ip route get` as a node's kernel would, from its dumps."),

@@ -19,7 +19,7 @@ NUM_SHOWN = 10
 
 @click.command("drift")
 @click.argument("path", type=click.Path())
-@click.option("--snapshot", "-s", type=click.Path(), help="Snapshot whose interfaces, pods and settings are expected.")
+@click.option("--snapshot", "-s", type=click.Path(), help="Snapshot (folder or compiled file) whose nodes, pods and settings are expected.")
 @click.option("--node", "nodes", multiple=True, metavar="NAME", help="Only this node; repeatable.")
 @click.option("--output", "-o", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @click.pass_context

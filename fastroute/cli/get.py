@@ -19,7 +19,7 @@ COLUMNS = ("verdict", "error", "reason", "rule_priority", "table", "prefix", "ga
 
 @click.command("get", context_settings={"ignore_unknown_options": True})
 @click.argument("words", nargs=-1, metavar="DST [from ADDR] [iif DEV] [oif DEV] [mark N] [ipproto P] [sport N] [dport N]")
-@click.option("--in", "path", type=click.Path(), help="Folder of dumps, support bundle (eks_*.tar.gz), or snapshot.")
+@click.option("--in", "path", type=click.Path(), help="Folder of dumps, support bundle (eks_*.tar.gz), or snapshot (or its compiled file).")
 @click.option("--node", help="Node of the snapshot.")
 @click.option("--local", is_flag=True, help="Ask this machine: runs `ip -j` here.")
 @click.option("--explain", is_flag=True, help="Show each rule that was tried, and why it did or did not match.")

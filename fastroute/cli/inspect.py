@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fastroute.cli import DONE, FINDINGS
+from fastroute.cli.snapshots import cache_option
 from fastroute.cli.terminal import count, paint, print_json, print_table, progress
 from fastroute.cli.whois import print_interfaces
 
@@ -21,9 +22,10 @@ NUM_SHOWN = 20
 @click.argument("path", metavar="SNAPSHOT", type=click.Path())
 @click.option("--node", "nodes", multiple=True, metavar="NAME", help="Also show this node's interfaces and pods; repeatable, or `all`.")
 @click.option("--pod", "pods", multiple=True, metavar="NAMESPACE/NAME", help="Also show this pod's containers and ports; repeatable.")
+@cache_option
 @click.option("--output", "-o", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @click.pass_context
-def command(ctx: click.Context, path: str, nodes: tuple[str, ...], pods: tuple[str, ...], output: str) -> None:
+def command(ctx: click.Context, path: str, nodes: tuple[str, ...], pods: tuple[str, ...], cache: bool, output: str) -> None:
     """Say what a snapshot holds, what was not understood, what is missing, and what does not fit together.
 
     Exit code 1 where something does not fit together: a pod on no node, an address that no interface holds, a route to nowhere.
@@ -31,7 +33,7 @@ def command(ctx: click.Context, path: str, nodes: tuple[str, ...], pods: tuple[s
     from fastroute.jobs.inspect import inspect_snapshot
 
     with progress() as report:
-        inspection = inspect_snapshot(path, lambda done, total: report("reading", done, total))
+        inspection = inspect_snapshot(path, lambda done, total: report("reading", done, total), cache=cache)
     if output == "json":
         print_json(inspection.to_dict(pods=bool(pods)))
     else:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastroute.cli import DONE, INCOMPLETE
+from fastroute.cli.snapshots import cache_option, snapshot_option
 from fastroute.cli.terminal import announce_compilation, count, paint, print_arrow, print_json, print_table, progress, warn
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 @click.command("route")
 @click.argument("logs", nargs=-1, required=True, type=click.Path())
-@click.option("--snapshot", "-s", required=True, type=click.Path(), help="Snapshot folder.")
+@snapshot_option
+@cache_option
 @click.option("--out", type=click.Path(path_type=Path), help="New folder for the routed files.")
 @click.option("--by", metavar="A,B", help="Print sums by these columns (added ones or the log's own) instead of writing files.")
 @click.option("--top", type=click.IntRange(min=1), metavar="N", help="With --by: the N largest groups.")
@@ -51,6 +53,7 @@ def command(
     ctx: click.Context,
     logs: tuple[str, ...],
     snapshot: str,
+    cache: bool,
     out: Path | None,
     by: str | None,
     top: int | None,
@@ -76,8 +79,8 @@ def command(
     if output not in {"table", "json"} and (by is None or not (output == "csv" or output.startswith("parquet="))):
         raise click.UsageError(f"-o {output}: it is table or json; with --by also csv or parquet=PATH")
     announce_compilation()
-    loaded = Snapshot.load(snapshot)
-    for missing in loaded.topology.missing:
+    loaded = Snapshot.load(snapshot, cache=cache)
+    for missing in loaded.missing:
         warn(f"the snapshot has no {missing.what}; lost: {missing.loses}")
     if by is not None:
         ctx.exit(_aggregate(logs, loaded, by, top=top, measures=measures, threads=threads, output=output))

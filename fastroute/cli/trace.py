@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fastroute.cli import DONE, FINDINGS, INCOMPLETE
+from fastroute.cli.snapshots import cache_option, snapshot_option
 from fastroute.cli.terminal import paint, print_json
 
 if TYPE_CHECKING:
@@ -17,12 +18,13 @@ if TYPE_CHECKING:
 @click.command("trace")
 @click.argument("src")
 @click.argument("dst", metavar="DST[:PORT]")
-@click.option("--snapshot", "-s", required=True, type=click.Path(), help="Snapshot folder.")
+@snapshot_option
+@cache_option
 @click.option("--protocol", type=click.Choice(["tcp", "udp", "sctp", "icmp"]), default="tcp", show_default=True)
 @click.option("--vpc", metavar="ID", help="VPC in whose address space the addresses are meant, where they do not tell.")
 @click.option("--output", "-o", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @click.pass_context
-def command(ctx: click.Context, src: str, dst: str, snapshot: str, protocol: str, vpc: str | None, output: str) -> None:
+def command(ctx: click.Context, src: str, dst: str, snapshot: str, cache: bool, protocol: str, vpc: str | None, output: str) -> None:
     """Walk one flow and print each hop with the rule, table and route that decided it.
 
     SRC and DST are namespace/pod, a node, an interface or instance id, namespace/service, localhost, or an address. SRC opens the
@@ -31,7 +33,7 @@ def command(ctx: click.Context, src: str, dst: str, snapshot: str, protocol: str
     from fastroute.api import Snapshot
     from fastroute.api.trace import to_dict
 
-    explanation = Snapshot.load(snapshot).trace(src, dst, protocol=protocol, vpc_id=vpc)
+    explanation = Snapshot.load(snapshot, cache=cache).trace(src, dst, protocol=protocol, vpc_id=vpc)
     if output == "json":
         print_json(to_dict(explanation))
     else:

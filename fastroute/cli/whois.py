@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fastroute.cli.snapshots import cache_option, snapshot_option
 from fastroute.cli.terminal import paint, print_json, print_table
 
 if TYPE_CHECKING:
@@ -14,17 +15,18 @@ if TYPE_CHECKING:
 
 @click.command("whois")
 @click.argument("name", metavar="ADDR|POD|NODE|ENI|INSTANCE")
-@click.option("--snapshot", "-s", required=True, type=click.Path(), help="Snapshot folder.")
+@snapshot_option
+@cache_option
 @click.option("--vpc", metavar="ID", help="VPC in whose address space the address is meant.")
 @click.option("--output", "-o", type=click.Choice(["table", "json"]), default="table", show_default=True)
-def command(name: str, snapshot: str, vpc: str | None, output: str) -> None:
+def command(name: str, snapshot: str, cache: bool, vpc: str | None, output: str) -> None:
     """Say who an address, a namespace/pod, a node, an interface or an instance is.
 
     A pod is shown with its containers, ports, veth and rules; a node with its interfaces, and what of each is in use or warm.
     """
     from fastroute.api import Snapshot
 
-    found = Snapshot.load(snapshot).whois(name, vpc_id=vpc)
+    found = Snapshot.load(snapshot, cache=cache).whois(name, vpc_id=vpc)
     if output == "json":
         print_json(found.to_dict())
         return

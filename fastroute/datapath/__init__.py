@@ -1,6 +1,6 @@
 """Compile to flat arrays, the walk, legs, and explain."""
 
-from fastroute.datapath.bundle import load, save
+from fastroute.datapath.bundle import FORMAT, from_arrays, to_arrays
 from fastroute.datapath.compile import compile_topology, texts
 from fastroute.datapath.explain import Explainer, Explanation
 from fastroute.datapath.flows import Answers, Flow, Questions, empty_answers
@@ -23,6 +23,7 @@ from fastroute.datapath.walk import is_compiled, walk
 
 __all__ = [
     "DESTINATION_LEG_BITS",
+    "FORMAT",
     "REASON_TEXTS",
     "SOURCE_LEG_SHIFT",
     "VPC_LEG_SHIFT",
@@ -41,12 +42,12 @@ __all__ = [
     "Source",
     "compile_topology",
     "empty_answers",
+    "from_arrays",
     "guess_spaces",
     "is_compiled",
-    "load",
     "locate",
     "path_tables",
-    "save",
     "texts",
+    "to_arrays",
     "walk",
 ]

@@ -1,43 +1,31 @@
-"""A compiled snapshot as one file of arrays, mapped into memory by whoever loads it."""
+"""A compiled snapshot as arrays with names, for a file that whoever loads it maps into memory."""
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping
 from typing import Any, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastroute.arrays import read_bundle, write_bundle
 from fastroute.datapath.state import Compiled, Names
-from fastroute.errors import InputError
 
-FORMAT = "fastroute compiled snapshot 4"
-"""Changes with every change of the arrays' meaning: an older file is compiled anew, never misread."""
+FORMAT = 5
+"""Changes with every change of the arrays' meaning: an older file is compiled anew, never misread. Their names and types need no such
+care: a file holds a digest of those."""
 
 
-def save(compiled: Compiled, path: str | os.PathLike[str]) -> None:
-    """Write a compiled snapshot; the file appears whole or not at all."""
+def to_arrays(compiled: Compiled) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Take a compiled snapshot apart: arrays by name, and what `from_arrays` needs beside them, which JSON can hold."""
     arrays: dict[str, NDArray[Any]] = {}
     scalars: dict[str, Any] = {}
     records: dict[str, Any] = {}
     _flatten("", compiled, arrays, scalars, records)
-    write_bundle(path, arrays, {"format": FORMAT, "scalars": scalars, "records": records})
+    return arrays, {"scalars": scalars, "records": records}
 
 
-def load(path: str | os.PathLike[str]) -> Compiled:
-    """Map a compiled snapshot.
-
-    Raises
-    ------
-    InputError
-        The file is no compiled snapshot, or one of another version.
-    """
-    arrays, meta = read_bundle(path)
-    if meta.get("format") != FORMAT:
-        raise InputError(
-            f"{path}: made by another version of fastroute ({meta.get('format', 'not a compiled snapshot')}); compile it again"
-        )
+def from_arrays(arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> Compiled:
+    """Put a compiled snapshot together from its arrays, which stay where they are."""
     return _rebuild("", Compiled, arrays, meta["scalars"], meta["records"])  # type: ignore[no-any-return]
 
 
@@ -58,7 +46,7 @@ def _flatten(prefix: str, value: Any, arrays: dict[str, NDArray[Any]], scalars: 
         scalars[prefix] = value
 
 
-def _rebuild(prefix: str, kind: Any, arrays: dict[str, NDArray[Any]], scalars: dict[str, Any], records: dict[str, Any]) -> Any:
+def _rebuild(prefix: str, kind: Any, arrays: Mapping[str, NDArray[Any]], scalars: dict[str, Any], records: dict[str, Any]) -> Any:
     if prefix in records:
         dtype = np.dtype([*zip(records[prefix]["names"], records[prefix]["formats"], strict=True)], align=True)
         return arrays[prefix].view(dtype).view(np.recarray)

@@ -23,7 +23,7 @@ _JSON_SUFFIXES = (".json", ".json.gz")
 _ACCOUNT_ID = re.compile(r"\d{12}")
 _BUNDLE = re.compile(r"eks_.*\.tar\.gz")
 _NODES_FOLDER = "nodes"
-_TIME_FILE = "captured_at"
+TIME_FILE = "captured_at"
 Progress = Callable[[int, int], None]
 """Called now and then with the bytes done and the bytes to do."""
 
@@ -150,7 +150,7 @@ def _within_file(progress: Progress, done: int, total: int, scale: float) -> Cal
 
 def _layout_of(root: Path) -> _Layout:
     layout = _Layout()
-    for path in _walk(root):
+    for path in walk_files(root):
         inside = path.relative_to(root).parts
         name = inside[-1].lower()
         if _BUNDLE.fullmatch(name):
@@ -159,7 +159,7 @@ def _layout_of(root: Path) -> _Layout:
             layout.node_folders[inside[1]] = None
         elif name.endswith(_JSON_SUFFIXES) or _is_bare_json(path):
             layout.json_files.append(path)
-        elif inside != (_TIME_FILE,):
+        elif inside != (TIME_FILE,):
             layout.others.append(path)
     return layout
 
@@ -175,7 +175,7 @@ def _is_bare_json(path: Path) -> bool:
         return True  # reading it says what is wrong
 
 
-def _walk(root: Path) -> Iterator[Path]:
+def walk_files(root: Path) -> Iterator[Path]:
     """Every file below a folder, sorted, through links to folders but through none twice; hidden ones are left out."""
 
     def refuse(error: OSError) -> None:
@@ -202,7 +202,7 @@ def _home_of(name: PurePosixPath) -> Home:
 
 def _captured_at(root: Path, paths: list[Path], findings: list[Finding]) -> str:
     """The time in the file `captured_at`, else the newest file time; RFC 3339."""
-    time_file = root / _TIME_FILE
+    time_file = root / TIME_FILE
     if time_file.is_file():
         text = read_bytes(time_file).decode(errors="replace").strip()
         try:
@@ -211,7 +211,7 @@ def _captured_at(root: Path, paths: list[Path], findings: list[Finding]) -> str:
         except ValueError:
             pass
         what = f"{text[:40]!r} is not an RFC 3339 time such as 2026-01-31T12:00:00Z; the newest file's time stands in"
-        findings.append(Finding("bad-time", _TIME_FILE, what))
+        findings.append(Finding("bad-time", TIME_FILE, what))
     newest = datetime.fromtimestamp(int(max(path.stat().st_mtime for path in paths)), UTC)
     return newest.isoformat().replace("+00:00", "Z")
 

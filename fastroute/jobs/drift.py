@@ -12,13 +12,13 @@ from typing import Any
 
 import msgspec
 
+from fastroute.api import Snapshot
 from fastroute.cni.drift import Drift, Finding, NodeFacts, Severity, Source, Unjudged, compare, facts_of_node
 from fastroute.cni.node import Unmodelled
 from fastroute.cni.settings import CniSettings, read_settings
 from fastroute.errors import EndpointError, InputError
 from fastroute.io.bundle import KINDS, read_bundle
 from fastroute.io.nodedump import NodeDump, kind_of_file, read_node_folder, table_number
-from fastroute.io.snapshot import read_snapshot
 from fastroute.jobs.drift_facts import facts_of_dump, joined, marks_of_dump
 from fastroute.topology import Node, Topology, TopologyIndex
 
@@ -220,7 +220,7 @@ def _topology(root: Path, snapshot: Path | str | None) -> tuple[Topology | None,
         if not (root / NODES_FOLDER).is_dir() or not beside:
             return None, ""
         snapshot = root
-    return read_snapshot(snapshot).topology, str(snapshot)
+    return Snapshot.load(snapshot).topology, str(snapshot)
 
 
 class Known:

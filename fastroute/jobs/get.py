@@ -10,11 +10,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from fastroute.api import Namespace
+from fastroute.api import Namespace, Snapshot
+from fastroute.arrays import is_bundle
 from fastroute.cni import NodePlan, derive_namespace, plan_node, read_settings
 from fastroute.errors import EndpointError, InputError
 from fastroute.io.nodedump import NodeDump
-from fastroute.io.snapshot import read_snapshot
 from fastroute.io.tables import read_arrow, read_csv
 from fastroute.topology import TopologyIndex
 
@@ -102,7 +102,7 @@ def open_namespace(path: str | Path, node: str | None) -> Source:
     folder = Path(path)
     if not folder.exists():
         raise InputError(f"{folder}: no such file or folder; check the path")
-    is_snapshot = folder.is_dir() and ((folder / NODES_FOLDER).is_dir() or (folder / "aws").is_dir() or (folder / "kubernetes").is_dir())
+    is_snapshot = is_bundle(folder) or any((folder / name).is_dir() for name in (NODES_FOLDER, "aws", "kubernetes"))
     if not is_snapshot:
         if node is not None:
             raise EndpointError(f"{folder} is one node's dumps, not a snapshot: leave --node out")
@@ -117,7 +117,7 @@ def open_namespace(path: str | Path, node: str | None) -> Source:
 
 
 def _derived(folder: Path, name: str) -> Source:
-    topology = read_snapshot(folder).topology
+    topology = Snapshot.load(folder).topology
     if name not in topology.nodes:
         raise EndpointError(f"{name}: no such node in {folder}; `fastroute inspect {folder} --node all` lists them")
     settings, _ = read_settings(topology.cni_env)

@@ -9,9 +9,10 @@ from typing import Any
 
 import msgspec
 
+from fastroute.api import Snapshot
 from fastroute.errors import EndpointError
 from fastroute.io.parse_report import ParseReport
-from fastroute.io.snapshot import Progress, read_snapshot
+from fastroute.io.snapshot import Progress
 from fastroute.topology import Finding, Missing, Pod, Topology, TopologyIndex
 from fastroute.topology.views import NodeView, node_view
 
@@ -72,23 +73,27 @@ class SnapshotInspection:
         return plain
 
 
-def inspect_snapshot(path: Path | str, progress: Progress | None = None) -> SnapshotInspection:
-    """Read a snapshot folder and lay out what is in it.
+def inspect_snapshot(path: Path | str, progress: Progress | None = None, *, cache: bool = True) -> SnapshotInspection:
+    """Read a snapshot and lay out what is in it.
 
     Parameters
     ----------
+    path : folder or compiled file
     progress : callable, optional
         Called with the bytes read and the bytes to read.
+    cache : bool
+        As for `Snapshot.load`.
 
     Raises
     ------
     InputError
-        As `read_snapshot`.
+        As `Snapshot.load`.
     """
-    read = read_snapshot(path, progress)
+    read = Snapshot.load(path, cache=cache, progress=progress)
+    report = read.report if read.report is not None else ParseReport()
     index = TopologyIndex(read.topology)
     nodes = tuple(node_view(index, node) for node in sorted(read.topology.nodes.values(), key=lambda node: node.name))
-    return SnapshotInspection(str(path), read.topology, read.report, _counts(read.topology), nodes)
+    return SnapshotInspection(str(path), read.topology, report, _counts(read.topology), nodes)
 
 
 def _counts(topology: Topology) -> dict[str, int]:
