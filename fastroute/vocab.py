@@ -90,6 +90,21 @@ class Attribution(IntEnum):
     UNKNOWN = 3
 
 
+class Doubt(IntEnum):
+    """Between whom an AMBIGUOUS record is open."""
+
+    SNAT = 0
+    """A node's own address: the node, or any of its pods behind source NAT."""
+    HOST_NETWORK = 1
+    """The same where the port is that of a host-network pod: that pod, or any behind source NAT."""
+    REUSED = 2
+    """Several pods held the address within the record's stretch of time."""
+    INTERFACE_ADDRESS = 3
+    """The primary address of an interface where no packet addresses are recorded: any address of the interface."""
+    NEIGHBOURS = 4
+    """Neighbouring VPCs share the range."""
+
+
 class Opener(IntEnum):
     """Who opened the connection; the way out of a node depends on it."""
 
@@ -99,7 +114,7 @@ class Opener(IntEnum):
 
 
 class Field(NamedTuple):
-    """One field of VPC flow logs. `parquet_type` is string, int32 or int64, as AWS writes it."""
+    """One field of flow logs. `parquet_type` is string, int32 or int64, as AWS writes it; `version` 0 is not known."""
 
     name: str
     parquet_type: str
@@ -109,6 +124,11 @@ class Field(NamedTuple):
     def text_name(self) -> str:
         """The name in text logs and format strings: hyphens instead of underscores."""
         return self.name.replace("_", "-")
+
+
+def field_name(column: str) -> str:
+    """`pkt-srcaddr` and `Pkt_SrcAddr` are one field: pkt_srcaddr."""
+    return column.strip().lower().replace("-", "_")
 
 
 def _fields(version: int, parquet_type: str, names: str) -> list[Field]:
@@ -136,6 +156,20 @@ FLOW_LOG_FIELDS: tuple[Field, ...] = (
     *_fields(11, "string", "instance_tag instance_tag_2 interface_tag interface_tag_2 asg_tag asg_tag_2 interface_type"),
     *_fields(11, "string", "next_hop_interface_id next_hop_subnet_id next_hop_az_id next_hop_vpc_id next_hop_interface_type"),
 )
+
+# What Transit Gateway flow logs have beside fields of the above; names and types as in public Athena definitions, which name no versions.
+TRANSIT_GATEWAY_FIELDS: tuple[Field, ...] = (
+    *_fields(0, "string", "resource_type tgw_id tgw_attachment_id tgw_src_vpc_account_id tgw_dst_vpc_account_id tgw_src_vpc_id"),
+    *_fields(0, "string", "tgw_dst_vpc_id tgw_src_subnet_id tgw_dst_subnet_id tgw_src_eni tgw_dst_eni tgw_src_az_id tgw_dst_az_id"),
+    *_fields(0, "string", "tgw_pair_attachment_id"),
+    *_fields(0, "int64", "packets_lost_no_route packets_lost_blackhole packets_lost_mtu_exceeded packets_lost_ttl_expired"),
+)
+
+LOG_FIELDS: dict[str, Field] = {field.name: field for field in (*FLOW_LOG_FIELDS, *TRANSIT_GATEWAY_FIELDS)}
+"""Every field of flow logs, by its name with underscores."""
+
+DEFAULT_LOG_FIELDS: tuple[str, ...] = tuple(field.text_name for field in FLOW_LOG_FIELDS if field.version == 2)
+"""What a text log without a header holds: the fields of version 2, in this order."""
 
 
 class Column(NamedTuple):

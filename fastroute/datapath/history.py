@@ -34,7 +34,7 @@ def has_history(compiled: Compiled) -> bool:
     return len(compiled.history.offsets) > 1
 
 
-def at_time(compiled: Compiled, rows: I32, begin: I64, end: I64, earliest: int) -> Timed:
+def at_time(compiled: Compiled, rows: I32, begin: I64, end: I64, earliest: int, first_row: int = 0) -> Timed:
     """Find whose addresses they were, where that depends on the time.
 
     Parameters
@@ -45,6 +45,8 @@ def at_time(compiled: Compiled, rows: I32, begin: I64, end: I64, earliest: int) 
         Stretch of time of each record, seconds since 1970, both ends included; nothing is asked for a record that ends before it begins.
     earliest : int
         No record begins before.
+    first_row : int
+        Rows below are left as they are.
 
     Returns
     -------
@@ -53,6 +55,7 @@ def at_time(compiled: Compiled, rows: I32, begin: I64, end: I64, earliest: int) 
     """
     history = compiled.history
     is_unsettled = (history.settled > earliest).view(np.uint8)
+    is_unsettled[:first_row] = 0
     records = np.empty(len(rows), np.int32)
     records = records[: find_unsettled(history.settled, is_unsettled, rows, begin, end, records)].copy()
     k = len(records)

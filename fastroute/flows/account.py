@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from fastroute.flows.kernels import tally
 from fastroute.flows.legs import Leg
-from fastroute.vocab import Attribution, Disposition, PathClass
+from fastroute.vocab import Attribution, Disposition, Doubt, PathClass
 
 I64 = NDArray[np.int64]
 NUM_MEASURES = 3
 """Records, bytes, packets: the columns of every sum."""
+MOST_REUSED = 20
+"""Sets of candidates that an account lists."""
 EXCLUDED_ROW = len(Attribution)
 """Row of `Account.by_attribution` behind those of Attribution."""
 
@@ -38,14 +40,24 @@ class Account:
     by_disposition: I64 = field(default_factory=lambda: _zeros(len(Disposition)))
     legs: I64 | None = None
     """Where each flow is counted once, (len(Leg), 2, 3): by leg, the records that do not count, then those that do."""
+    by_doubt: I64 = field(default_factory=lambda: _zeros(len(Doubt)))
+    """AMBIGUOUS records by Doubt."""
+    reused: dict[tuple[str, ...], I64] = field(default_factory=dict)
+    """By the pods that may have held a reused address: (3,) sums of the records that are open between them."""
 
     def add(self, other: Account) -> None:
         """Add another account to this one."""
         for name in self.__slots__:
-            if name != "legs":
+            if name not in ("legs", "reused"):
                 getattr(self, name)[...] += getattr(other, name)
         if other.legs is not None:
             self.legs = other.legs + (0 if self.legs is None else self.legs)
+        for pods, sums in other.reused.items():
+            self.add_reused(pods, sums)
+
+    def add_reused(self, pods: tuple[str, ...], sums: I64) -> None:
+        """Add records that are open between some pods."""
+        self.reused[pods] = self.reused.get(pods, 0) + sums
 
     def check(self) -> None:
         """Hold the parts to the whole.
@@ -60,6 +72,8 @@ class Account:
             "path classes": self.by_path_class.sum(0) + self.by_attribution[EXCLUDED_ROW],
             "dispositions": self.by_disposition.sum(0) + self.by_attribution[EXCLUDED_ROW],
         }
+        if not np.array_equal(self.by_doubt.sum(0), self.by_attribution[Attribution.AMBIGUOUS]):
+            raise AssertionError(f"the account of doubts holds {self.by_doubt.sum(0).tolist()}, not the ambiguous records")
         if self.legs is not None:
             parts["legs"] = self.legs.sum((0, 1)) + self.by_attribution[EXCLUDED_ROW]
         for what, total in parts.items():
@@ -101,7 +115,11 @@ class Account:
                 "exact": _measures(rows[Attribution.EXACT]),
                 "inferred": _measures(rows[Attribution.INFERRED]),
             },
-            "ambiguous": _measures(rows[Attribution.AMBIGUOUS]),
+            "ambiguous": {
+                **_measures(rows[Attribution.AMBIGUOUS]),
+                "by_doubt": {Doubt(i).name: _measures(row) for i, row in _largest(self.by_doubt)},
+                "reused": self._most_reused(),
+            },
             "unknown": _measures(rows[Attribution.UNKNOWN]),
             "excluded": _measures(rows[EXCLUDED_ROW]),
             "rejected": _measures(self.rejected[0]),
@@ -109,6 +127,11 @@ class Account:
             "path_classes": {PathClass(i).name: _measures(row) for i, row in _largest(self.by_path_class)},
             "dispositions": {Disposition(i).name: _measures(row) for i, row in _largest(self.by_disposition)},
         }
+
+    def _most_reused(self) -> list[dict[str, Any]]:
+        """The candidates of reused addresses with the most bytes."""
+        most = sorted(self.reused.items(), key=lambda item: (-int(item[1][1]), -int(item[1][0]), item[0]))[:MOST_REUSED]
+        return [{"candidates": list(pods), **_measures(sums)} for pods, sums in most]
 
 
 def total_of(accounts: Iterable[Account]) -> Account:
@@ -126,6 +149,7 @@ def make_account(
     is_rejected: NDArray[np.uint8] | None,
     num_bytes: I64,
     packets: I64,
+    doubts: NDArray[np.int8] | None = None,
 ) -> Account:
     """Account for one batch.
 
@@ -134,6 +158,7 @@ def make_account(
     attribution, path_class, disposition : (n,) int8, -1 for excluded records
     is_rejected : (n,) uint8, or None where the action is not recorded
     num_bytes, packets : (n,) int64, -1 where absent; or (0,) where not recorded
+    doubts : (n,) int8, Doubt of AMBIGUOUS records, -1 for others; or None where there are none
     """
     account = Account()
     account.measured[0] = len(attribution), num_bytes[num_bytes > 0].sum(), packets[packets > 0].sum()
@@ -148,6 +173,10 @@ def make_account(
         rows = _zeros(2)
         tally(is_rejected, 0, num_bytes, packets, rows)
         account.rejected[...] = rows[1:]
+    if doubts is not None:
+        rows = _zeros(len(Doubt) + 1)
+        tally(doubts, 1, num_bytes, packets, rows)
+        account.by_doubt[...] = rows[1:]
     account.check()
     return account
 

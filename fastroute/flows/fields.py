@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fastroute.errors import InputError
+from fastroute.vocab import field_name
+
+__all__ = ["Fields", "field_name", "find_fields"]
 
 LOG_ADDRESS_FIELDS = ("pkt_srcaddr", "pkt_dstaddr", "srcaddr", "dstaddr")
 LOG_TEXT_FIELDS = (*LOG_ADDRESS_FIELDS, "vpc_id", "interface_id", "log_status", "action")
-LOG_NUMBER_FIELDS = ("protocol", "srcport", "dstport", "tcp_flags", "bytes", "packets")
+LOG_NUMBER_FIELDS = ("protocol", "srcport", "dstport", "tcp_flags", "bytes", "packets", "start", "end")
 QUESTION_TEXT_FIELDS = ("src", "dst", "vpc_id")
 QUESTION_NUMBER_FIELDS = ("protocol", "src_port", "dst_port", "bytes", "packets")
 
@@ -28,11 +31,6 @@ class Fields:
     def names(self) -> tuple[str, ...]:
         """The fields that are there."""
         return tuple(self.at)
-
-
-def field_name(column: str) -> str:
-    """`pkt-srcaddr` and `Pkt_SrcAddr` are one field: pkt_srcaddr."""
-    return column.strip().lower().replace("-", "_")
 
 
 def find_fields(columns: Sequence[str], added: Sequence[str] = (), simulated: bool | None = None) -> Fields:

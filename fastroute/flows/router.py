@@ -10,13 +10,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fastroute.datapath import Answers, Compiled, Questions, walk
+from fastroute.datapath.history import Timed, has_history
 from fastroute.flows.account import Account, make_account
 from fastroute.flows.columns import distinct_column, gathered, int_column, lookup_texts, text_column
+from fastroute.flows.doubts import doubts_of, note_candidates
 from fastroute.flows.encode import EXCLUDED_END, Encoder
 from fastroute.flows.ends import EndColumn, fill_spaces, locate_end, parse_end, recorded_spaces
 from fastroute.flows.fields import Fields
 from fastroute.flows.kernels import blank, prefer
 from fastroute.flows.questions import NameIndex, resolve_ends
+from fastroute.flows.times import read_stretches, walk_at_time
 
 I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
@@ -66,6 +69,7 @@ class Router:
         self.compiled = compiled
         self.encoder = Encoder(compiled, columns)
         self.names = names
+        self.depends_on_time = has_history(compiled)
 
     def route(self, table: Table, fields: Fields, first_row: int = 0) -> Routed:
         """Route every record of a table.
@@ -84,14 +88,17 @@ class Router:
             int_column(table[fields.at[name]], name, np.int64) if name in fields else _NO_MEASURE for name in ("bytes", "packets")
         )
         if fields.is_simulated:
-            answers, excluded, stand_ins = self._ask(table, fields, first_row), None, 0
+            answers, excluded, stand_ins, timed = self._ask(table, fields, first_row), None, 0, list[Timed]()
         else:
             excluded = _excluded(table, fields)
-            answers, stand_ins = self._read(table, fields, excluded, first_row)
+            answers, stand_ins, timed = self._read(table, fields, excluded, first_row)
         if excluded is not None:
             _blank(answers, excluded)
         rejected = _rejected(table, fields, excluded)
-        account = make_account(answers.attribution, answers.path_class, answers.disposition, rejected, num_bytes, packets)
+        has_packet_addresses = fields.is_simulated or "pkt_srcaddr" in fields
+        doubts = doubts_of(self.compiled, answers, packet_addresses=has_packet_addresses)
+        account = make_account(answers.attribution, answers.path_class, answers.disposition, rejected, num_bytes, packets, doubts)
+        note_candidates(account, self.compiled, timed, answers, num_bytes, packets)
         return Routed(answers, num_bytes, packets, account, stand_ins)
 
     def columns(self, routed: Routed) -> list[pa.Array]:
@@ -100,7 +107,7 @@ class Router:
 
     # --- recorded flows
 
-    def _read(self, table: Table, fields: Fields, excluded: NDArray[np.uint8] | None, first_row: int) -> tuple[Answers, int]:
+    def _read(self, table: Table, fields: Fields, excluded: NDArray[np.uint8] | None, first_row: int) -> tuple[Answers, int, list[Timed]]:
         n = table.num_rows
         traffic = _traffic(table, fields, ("srcport", "dstport"))
         vpc_ids, interface_ids = (
@@ -116,9 +123,10 @@ class Router:
         if excluded is not None:
             for rows in (questions.src_row, questions.dst_row):
                 blank(excluded, rows, -1)
-        answers = walk(self.compiled, questions, recorded=True, packet_addresses=has_packet_addresses)
+        stretches = read_stretches(self.compiled, table, fields) if self.depends_on_time else None
+        answers, timed = walk_at_time(self.compiled, questions, stretches, packet_addresses=has_packet_addresses)
         if not has_packet_addresses:
-            return answers, 0
+            return answers, 0, timed
         lacking = _absent(src) | _absent(dst)
         if excluded is not None:
             lacking &= excluded == 0
@@ -131,10 +139,12 @@ class Router:
             questions = traffic.of_records(records).questions(
                 locate_end(self.compiled, src, spaces), locate_end(self.compiled, dst, spaces)
             )
-            found = walk(self.compiled, questions, recorded=True, packet_addresses=False)
+            at = stretches.of_records(records) if stretches is not None else None
+            found, more = walk_at_time(self.compiled, questions, at, packet_addresses=False)
             for column, part in zip(answers._asdict().values(), found._asdict().values(), strict=True):
                 column[records] = part
-        return answers, len(records)
+            timed += [each._replace(records=records[each.records].astype(np.int32)) for each in more]
+        return answers, len(records), timed
 
     def _end(self, table: Table, fields: Fields, name: str, first_row: int) -> EndColumn:
         """An address column; all absent where the log has none."""
