@@ -15,6 +15,8 @@ from thrift.protocol.TCompactProtocol import TCompactProtocolAcceleratedFactory
 from thrift.Thrift import TType
 from thrift.transport.TTransport import TMemoryBuffer
 
+from fastroute.errors import InputError
+
 MAGIC = b"PAR1"
 BOOLEAN, INT32, INT64, BYTE_ARRAY = 0, 1, 2, 6
 """Physical types."""
@@ -35,7 +37,7 @@ _B, _I8, _I16, _I32, _I64 = TType.BOOL, TType.BYTE, TType.I16, TType.I32, TType.
 _TEXT = object()
 
 
-class UnknownFooter(Exception):
+class UnknownFooter(InputError):
     """The footer holds something that would not survive being written again; the text says what is known of it."""
 
 
@@ -127,6 +129,7 @@ Statistics = _struct(
         6: ("min_value", _TEXT),
         7: ("is_max_value_exact", _B),
         8: ("is_min_value_exact", _B),
+        9: ("nan_count", _I64),
     },
 )
 KeyValue = _struct("KeyValue", {1: ("key", _TEXT), 2: ("value", _TEXT)})
@@ -189,7 +192,7 @@ RowGroup = _struct(
         7: ("ordinal", _I16),
     },
 )
-ColumnOrder = _struct("ColumnOrder", {1: ("TYPE_ORDER", Empty)})
+ColumnOrder = _struct("ColumnOrder", {1: ("TYPE_ORDER", Empty), 2: ("IEEE_754_TOTAL_ORDER", Empty)})
 _AesGcm = _struct("AesGcm", {1: ("aad_prefix", _TEXT), 2: ("aad_file_unique", _TEXT), 3: ("supply_aad_prefix", _B)})
 _EncryptionAlgorithm = _struct("EncryptionAlgorithm", {1: ("AES_GCM_V1", _AesGcm), 2: ("AES_GCM_CTR_V1", _AesGcm)})
 FileMetaData = _struct(

@@ -102,28 +102,25 @@ def pack_indices(codes, shift, table, width, out, at, levels):
     """
     n = codes.shape[0]
     block = np.zeros(BLOCK + 16, np.int32)
-    held = nulls = 0
+    held = packed = np.int64(0)
     for first in range(0, n, 8):
         bits = np.uint8(0)
         for j in range(min(8, n - first)):
             index = table[codes[first + j] + shift]
             block[held] = index
-            present = np.uint8(index >= 0)
-            bits |= np.uint8(present << np.uint8(j))
-            held += present
+            bits |= np.uint8(np.uint8(index >= 0) << np.uint8(j))
+            held += np.int64(index >= 0)
         levels[first >> 3] = bits
-        nulls += min(8, n - first)
         if held >= BLOCK:
             # Groups of 8 only: a short one may stand nowhere but at the end of a page.
             whole = held & ~7
             at = put_hybrid(block, whole, width, out, at)
-            nulls -= whole
+            packed += whole
             for k in range(held - whole):
                 block[k] = block[whole + k]
             held -= whole
-    nulls -= held
     block[held : held + 8] = 0
-    return put_hybrid(block, held, width, out, at), nulls
+    return put_hybrid(block, held, width, out, at), n - packed - held
 
 
 @njit(cache=True, nogil=True)

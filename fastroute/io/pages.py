@@ -87,9 +87,9 @@ class Pages:
         levels = np.empty((n + 7) // 8, np.uint8)
         end, nulls = pack_indices(column.codes, column.shift, table, width, out, 0, levels)
         if self._num_chosen:
-            self._add_page(n, nulls, levels, bytes([width]) + out[:end].tobytes(), footer.RLE_DICTIONARY)
+            self._add_page(n, int(nulls), levels, bytes([width]) + out[:end].tobytes(), footer.RLE_DICTIONARY)
         else:  # no text at all: no dictionary to take one from
-            self._add_page(n, nulls, levels, b"", footer.PLAIN)
+            self._add_page(n, int(nulls), levels, b"", footer.PLAIN)
 
     def _joined(self, column: CodedColumn) -> NDArray[np.int32]:
         """The column's table with positions in the dictionary of all parts."""
@@ -127,7 +127,7 @@ class Pages:
         if kept:
             before = self._limits or (least, greatest)
             self._limits = min(before[0], least), max(before[1], greatest)
-        self._add_page(n, n - kept, levels, out[:kept].tobytes(), footer.PLAIN)
+        self._add_page(n, n - int(kept), levels, out[:kept].tobytes(), footer.PLAIN)
 
     def _statistics(self) -> Any:
         if self._dtype is None or self._limits is None:
@@ -186,7 +186,7 @@ def definition_levels(n: int, nulls: int, levels: NDArray[np.uint8]) -> bytes:
     head = np.empty(12, np.uint8)
     if nulls in (0, n):
         end = put_varint(n << 1, head, 0)
-        body = head[:end].tobytes() + bytes([nulls == 0])
+        body = head[:end].tobytes() + bytes([int(nulls == 0)])
     else:
         end = put_varint((len(levels) << 1) | 1, head, 0)
         body = head[:end].tobytes() + levels.tobytes()

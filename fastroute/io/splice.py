@@ -36,7 +36,7 @@ _SAMPLE_ROWS = 64
 """Records of the first and the last row group that are read back."""
 
 
-class CannotSplice(Exception):
+class CannotSplice(InputError):
     """A file whose columns cannot be copied as bytes; the text says why."""
 
 
@@ -198,7 +198,7 @@ class SpliceWriter:
                     got = [column.to_pylist() for column in next(batches).columns] if names else []
                     if got != values:
                         raise AssertionError(f"{self._path}: spliced wrongly: row group {number} does not hold what was written")
-        except pa.ArrowException as error:
+        except (pa.ArrowException, OSError) as error:
             raise OutputError(f"{self._path}: cannot be read back ({error}); write with --write encode") from error
 
 
@@ -232,6 +232,8 @@ def _spliceable(path: Path) -> Any:
         raise CannotSplice("its row groups do not add up to its rows")
     taken = []
     for group in metadata.row_groups:
+        if not group.num_rows:  # left out; some writers note no place for its columns
+            continue
         if len(group.columns) != len(leaves):
             raise CannotSplice("a row group lacks columns")
         for column in group.columns:
