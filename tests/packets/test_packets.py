@@ -1,0 +1,156 @@
+"""Real packets between namespaces, beside the walk: the same interfaces in the same order, the same source on the wire."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import socket
+import struct
+from dataclasses import dataclass
+
+import pytest
+
+from fastroute.datapath import Explainer
+from fastroute.datapath.explain import Explanation
+from fastroute.datapath.flows import Flow
+from fastroute.topology import RouteTable, TargetKind, Topology, Vpc, VpcRoute
+from fastroute.vocab import UDP, Disposition
+from tests import zoo
+from tests.packets.lab import OUTSIDE, OUTSIDE_ADDR, VPC, Crossing, Lab, enis_of, settle, why_not
+
+REFUSED = why_not()
+pytestmark = pytest.mark.skipif(bool(REFUSED), reason=f"no cluster of namespaces here: {REFUSED}")
+
+SERVER_PORT = 7000
+_tokens = itertools.count(random.SystemRandom().getrandbits(60))
+
+
+def cluster(env: dict[str, str] | None = None, pods_block: str = "10.0", prefixes: bool = False) -> Topology:
+    """Two nodes in two zones, each with a primary and a further interface; two pods on each interface."""
+    b = zoo.Builder()
+    blocks = ("10.0.0.0/16", "100.64.0.0/16")
+    b.add(Vpc("vpc-a", zoo.REGION, "1", blocks))
+    b.add(zoo.subnet("subnet-a", "10.0.0.0/19", 0), zoo.subnet("subnet-b", "10.0.32.0/19", 1))
+    b.add(zoo.subnet("subnet-pa", f"{pods_block}.64.0/19", 0), zoo.subnet("subnet-pb", f"{pods_block}.96.0/19", 1))
+    on_premises = VpcRoute("192.168.0.0/16", TargetKind.VPN_GATEWAY, "vgw-1", is_propagated=True)
+    b.add(RouteTable("rtb", "vpc-a", zoo.REGION, True, (), (), (*zoo.local(*blocks), on_premises)))
+    for zone, name in enumerate(("a", "b")):
+        node = f"node-{name}"
+        b.node(node, f"i-{name}", f"use1-az{zone + 1}")
+        third = 32 * zone
+        first = [f"10.0.{third}.{host}" for host in (10, 50, 51)]
+        second = [f"{pods_block}.{64 + third}.{host}" for host in (20, 60, 61)]
+        if prefixes:
+            b.eni(f"eni-{name}0", f"subnet-{name}", (first[0],), instance=f"i-{name}", device=0, prefixes=(f"10.0.{third}.48/28",))
+            b.eni(
+                f"eni-{name}1",
+                f"subnet-p{name}",
+                (second[0],),
+                instance=f"i-{name}",
+                device=1,
+                prefixes=(f"{pods_block}.{64 + third}.48/28",),
+            )
+        else:
+            b.eni(f"eni-{name}0", f"subnet-{name}", tuple(first), instance=f"i-{name}", device=0)
+            b.eni(f"eni-{name}1", f"subnet-p{name}", tuple(second), instance=f"i-{name}", device=1)
+        for number, addr in enumerate((first[1], first[2], second[1], second[2])):
+            b.pod(f"pod-{name}{number}", node, addr)
+    b.t.cni_env.update(env or {})
+    return b.t
+
+
+MODES = {
+    "secondary addresses": cluster(),
+    "delegated prefixes": cluster({"ENABLE_PREFIX_DELEGATION": "true"}, prefixes=True),
+    "custom networking": cluster({"AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG": "true"}, pods_block="100.64"),
+    "external SNAT": cluster({"AWS_VPC_K8S_CNI_EXTERNALSNAT": "true"}),
+    "external SNAT, no node ports": cluster({"AWS_VPC_K8S_CNI_EXTERNALSNAT": "true", "AWS_VPC_CNI_NODE_PORT_SUPPORT": "false"}),
+    "no node ports": cluster({"AWS_VPC_CNI_NODE_PORT_SUPPORT": "false"}),
+    "excluded from SNAT": cluster({"AWS_VPC_K8S_CNI_EXCLUDE_SNAT_CIDRS": "192.168.0.0/16"}),
+    "external services": cluster({"AWS_EXTERNAL_SERVICE_CIDRS": "192.168.7.0/24", "AWS_VPC_K8S_CNI_EXTERNALSNAT": "true"}),
+    "another mark": cluster({"AWS_VPC_K8S_CNI_CONNMARK": "0x400"}),
+    "another veth prefix": cluster({"AWS_VPC_K8S_CNI_VETHPREFIX": "pod"}),
+    "pods with security groups allowed, strict": cluster({"ENABLE_POD_ENI": "true"}),
+}
+
+
+def expected(lab: Lab, found: Explanation, source: str, target: str) -> list[Crossing]:
+    """The crossings that the walk's answer means."""
+    devices = enis_of(lab.plans)
+    path, wire = found.path, found.path.wire_src or found.flow.src
+    out = [Crossing(source, "eth0", "out", found.flow.src)] if source.startswith("pod") or source == OUTSIDE else []
+    sender = found.src.node.name if found.src.node else ""
+    receiver = found.dst.node.name if found.dst.node else ""
+    veth = {attached.pod.name: attached.veth for plan in lab.plans for attached in plan.pods}
+    if source in veth:
+        out.append(Crossing(sender, veth[source], "in", found.flow.src))
+    if path.out_eni is not None:
+        out.append(Crossing(sender, devices[path.out_eni][1], "out", wire))
+        out.append(Crossing(VPC, "", "in", wire))
+    elif source == OUTSIDE:
+        out.append(Crossing(VPC, "", "in", wire))
+    if path.disposition is Disposition.SOURCE_CHECK:
+        return out
+    if path.out_eni is not None or source == OUTSIDE:
+        out.append(Crossing(VPC, "", "out", wire))
+    if target == OUTSIDE:
+        return [*out, Crossing(OUTSIDE, "eth0", "in", wire)]
+    if path.in_eni is not None:
+        out.append(Crossing(receiver, devices[path.in_eni][1], "in", wire))
+    if target in veth:
+        out.append(Crossing(receiver, veth[target], "out", wire))
+        out.append(Crossing(target, "eth0", "in", wire))
+    return out
+
+
+def observed(lab: Lab, token: bytes) -> list[Crossing]:
+    """What the taps saw of a packet; the VPC's own devices are nobody's affair."""
+    seen = lab.crossings(lambda packet: packet[9] == socket.IPPROTO_UDP and packet.endswith(token))
+    return [crossing._replace(device="") if crossing.namespace == VPC else crossing for crossing in seen]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Somewhere to send from and to."""
+
+    namespace: str
+    addr: str
+
+
+def places(lab: Lab) -> list[Place]:
+    pods = [Place(attached.pod.name, attached.addr) for plan in lab.plans for attached in plan.pods]
+    nodes = [Place(plan.node.name, plan.snat_addr) for plan in lab.plans]
+    return [*pods, *nodes, Place(OUTSIDE, OUTSIDE_ADDR)]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_packets_go_where_the_walk_says(mode):
+    topology = MODES[mode]
+    explainer = Explainer(topology)
+    differing = []
+    sent = 0
+    with Lab(topology) as lab:
+        everywhere = places(lab)
+        servers = {place: lab.udp(place.namespace, place.addr, SERVER_PORT) for place in everywhere}
+        for source, target in itertools.permutations(everywhere, 2):
+            client = lab.udp(source.namespace, source.addr, 0)
+            token = struct.pack("!QQ", next(_tokens), len(everywhere))
+            client.sendto(token, (target.addr, SERVER_PORT))
+            flow = Flow(source.addr, target.addr, UDP, client.getsockname()[1], SERVER_PORT)
+            found = explainer.explain(flow, "vpc-a")
+            arrives = found.path.disposition in {Disposition.DELIVERED, Disposition.EXITS_NETWORK}
+            try:
+                data, answered_to = servers[target].recvfrom(100)
+                assert data == token
+            except TimeoutError:
+                answered_to = None
+            settle() if answered_to is None else None
+            seen, wanted = observed(lab, token), expected(lab, found, source.namespace, target.namespace)
+            sent += 1
+            if seen != wanted or arrives != (answered_to is not None):
+                differing.append((source, target, found.path.disposition, answered_to, seen, wanted))
+            client.close()
+        for server in servers.values():
+            server.close()
+    assert sent == len(everywhere) * (len(everywhere) - 1)
+    assert not differing, f"{len(differing)} of {sent}: {differing[:3]}"
