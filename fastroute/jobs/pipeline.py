@@ -189,7 +189,8 @@ class Pipeline:
 
     def _drop(self, file: _File) -> None:
         """Go on without a file, unless its failure ends the run."""
-        assert self._go_on is not None and file.failure is not None
+        assert self._go_on is not None
+        assert file.failure is not None
         if not self._go_on(file.work, file.failure):
             raise file.failure
         with self._turn:

@@ -338,7 +338,7 @@ def test_killed_run_is_known_as_unfinished(made: SynthResult, snapshot: Snapshot
     out = tmp_path / "out"
     command = [sys.executable, "-c", KILLED.format(signal="signal.SIGKILL", threads=1), made.logs, made.snapshot, out]
     subprocess.run(command, check=False)
-    assert (out / "_unfinished.json").exists()
+    assert (out / "_unfinished.jsonl").exists()
     assert not (out / "_manifest.json").exists()
     for relative in relatives(out):
         assert pq.read_metadata(out / relative).num_rows == pq.read_metadata(made.logs / relative).num_rows
