@@ -298,6 +298,119 @@ def insert_groups(groups, num_groups, slots):
         slots[at] = g
 
 
+# --- pairs of rows -----------------------------------------------------------------------------------------------------------------
+
+OPEN_END = -3
+"""Row of an end that the addresses alone do not decide."""
+ROW_BITS = 21
+"""Of a row + 1 in a pair's key; the two of them and the pair's number fill 64 bits."""
+MAX_PAIRS = (1 << 22) - 1
+NO_ENTRY = 0xFFFFFFFFFFFFFFFF
+
+
+@njit(cache=True, nogil=True)
+def rows_of_codes(codes, slots, table, excluded, rows):
+    """rows[i] = table[slots[i], codes[i]]; NOT_RECORDED where excluded, OPEN_END where code or slot is -1.
+
+    slots, excluded: (n,) or (0,), then slot 0 and nothing. Without codes, (0,), the table has a column a record.
+    """
+    for i in range(rows.shape[0]):
+        slot = slots[i] if slots.shape[0] else np.int32(0)
+        code = codes[i] if codes.shape[0] else np.int32(i)
+        if excluded.shape[0] != 0 and excluded[i] != 0:
+            rows[i] = NOT_RECORDED
+        elif slot < 0 or code < 0:
+            rows[i] = OPEN_END
+        else:
+            rows[i] = table[slot, code]
+
+
+@njit(cache=True, nogil=True)
+def hash_pair(src, dst):
+    """Rows + 1 mixed; products of 21 and 32 bits do not overflow. 2**32 over the golden ratio, and another odd number as even in bits."""
+    h = (src * np.uint64(0x9E3779B1)) ^ (dst * np.uint64(0x85EBCA77))
+    return h ^ (h >> np.uint64(27))
+
+
+@njit(cache=True, nogil=True)
+def number_pairs(src_rows, dst_rows, first, entries, pair_src, pair_dst, num_pairs, pair_of):
+    """Number the distinct pairs of rows, from record `first` on.
+
+    entries: open addressing, a power of two; one is (src row + 1) << 43 | (dst row + 1) << 22 | number, NO_ENTRY is empty. pair_src,
+    pair_dst: rows by number, filled for new ones. Fills pair_of (n,): NOT_RECORDED for excluded records, OPEN_END for open ones.
+    Returns (next record, number of pairs): it stops before a pair for which there is no room, as `assign_groups` does.
+    """
+    mask = np.uint64(entries.shape[0] - 1)
+    for i in range(first, src_rows.shape[0]):
+        s, d = src_rows[i], dst_rows[i]
+        if s < -1 or d < -1:
+            pair_of[i] = min(s, d)
+            continue
+        src, dst = np.uint64(np.int64(s) + 1), np.uint64(np.int64(d) + 1)
+        key = (src << np.uint64(21)) | dst
+        at = hash_pair(src, dst) & mask
+        while entries[at] != np.uint64(NO_ENTRY) and (entries[at] >> np.uint64(22)) != key:
+            at = (at + np.uint64(1)) & mask
+        if entries[at] == np.uint64(NO_ENTRY):
+            if num_pairs == pair_src.shape[0]:
+                return i, num_pairs
+            pair_src[num_pairs], pair_dst[num_pairs] = s, d
+            entries[at] = (key << np.uint64(22)) | np.uint64(num_pairs)
+            num_pairs += 1
+        pair_of[i] = np.int32(np.int64(entries[at] & np.uint64(0x3FFFFF)))
+    return src_rows.shape[0], num_pairs
+
+
+@njit(cache=True, nogil=True)
+def insert_pairs(pair_src, pair_dst, num_pairs, entries):
+    """Enter pairs 0 .. num_pairs into empty entries."""
+    mask = np.uint64(entries.shape[0] - 1)
+    for number in range(num_pairs):
+        src, dst = np.uint64(np.int64(pair_src[number]) + 1), np.uint64(np.int64(pair_dst[number]) + 1)
+        at = hash_pair(src, dst) & mask
+        while entries[at] != np.uint64(NO_ENTRY):
+            at = (at + np.uint64(1)) & mask
+        entries[at] = (((src << np.uint64(21)) | dst) << np.uint64(22)) | np.uint64(number)
+
+
+@njit(cache=True, nogil=True)
+def groups_of_pairs(pair_of, group_of_pair, groups):
+    """groups[i] = group_of_pair[pair_of[i]]; negative pairs stay. Returns how many groups are OPEN_END."""
+    num_open = 0
+    for i in range(pair_of.shape[0]):
+        group = group_of_pair[pair_of[i]] if pair_of[i] >= 0 else pair_of[i]
+        groups[i] = group
+        num_open += group == OPEN_END
+    return num_open
+
+
+@njit(cache=True, nogil=True)
+def sum_groups(groups, num_bytes, packets, is_counted, sums):
+    """sums[groups[i]] += (1, bytes, packets), (k, 3) int64; records of a negative group, and those not counted, are left out."""
+    for i in range(groups.shape[0]):
+        at = groups[i]
+        if at < 0 or (is_counted.shape[0] != 0 and is_counted[i] == 0):
+            continue
+        sums[at, 0] += 1
+        if num_bytes.shape[0] != 0 and num_bytes[i] > 0:
+            sums[at, 1] += num_bytes[i]
+        if packets.shape[0] != 0 and packets[i] > 0:
+            sums[at, 2] += packets[i]
+
+
+@njit(cache=True, nogil=True)
+def sum_classes(groups, class_of_group, num_bytes, packets, sums):
+    """The same by the class of each group; the last row takes records of no group."""
+    last = sums.shape[0] - 1
+    for i in range(groups.shape[0]):
+        at = class_of_group[groups[i]] if groups[i] >= 0 else last
+        sums[at, 0] += 1
+        if num_bytes.shape[0] != 0 and num_bytes[i] > 0:
+            sums[at, 1] += num_bytes[i]
+        if packets.shape[0] != 0 and packets[i] > 0:
+            sums[at, 2] += packets[i]
+
+
 # --- pairs ------------------------------------------------------------------------------------------------------------------------
 
 

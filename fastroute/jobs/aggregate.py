@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -10,9 +10,12 @@ import pyarrow as pa
 from fastroute.api import Engine, Snapshot
 from fastroute.api.ahead import num_threads
 from fastroute.errors import InputError
-from fastroute.flows import MEASURES, Account, Aggregation, Fields, Router, find_fields, total_of
-from fastroute.flows.groups import Groups
-from fastroute.io.flowlogs import FlowFile, discover, open_flows
+from fastroute.flows import Account, Aggregation, find_fields, total_of
+from fastroute.flows.counting import COUNTS, FlowCounter
+from fastroute.flows.fields import field_name
+from fastroute.io.flowlogs import Chunk, FlowFile, discover, open_flows
+from fastroute.jobs.earliest import Earliest
+from fastroute.jobs.logged import make_counter
 from fastroute.jobs.pipeline import Progress, Reporter, run_all
 from fastroute.jobs.route import Paths, listed
 
@@ -31,6 +34,7 @@ def aggregate_files(
     *,
     top: int | None = None,
     measures: Sequence[str] = ("bytes", "records"),
+    count: str = "records",
     threads: int | None = None,
     simulated: bool | None = None,
     progress: Progress | None = None,
@@ -40,10 +44,14 @@ def aggregate_files(
     Parameters
     ----------
     paths : path, or several; see `fastroute.io.flowlogs.discover`
-    by : names of output columns, or of columns of the input
+    snapshot : Snapshot or Engine; the former where flows are counted
+    by : names of output columns, or of columns of the input; `leg` where flows are counted
     top : int, optional
         How many groups: those with the most of the first measure; all by default.
-    measures : of `records`, `bytes`, `packets`
+    measures : of `records`, `bytes`, `packets`, `flows`
+        Bytes and packets that are not asked for are not read, and 0 in the account. Flows are the records that count, once a flow.
+    count : `records` or `flows`
+        Whether every record counts, or of each flow the one record nearest its source; see `fastroute.jobs.logged.make_counter`.
     threads, simulated, progress : as for `route_files`
 
     Returns
@@ -54,83 +62,89 @@ def aggregate_files(
     Raises
     ------
     InputError
-        As for `route_files`; no such column or measure.
+        As for `route_files`; no such column or measure; flows are to be counted in questions, or in a log without `interface_id`.
     """
-    for measure in measures:
-        if measure not in MEASURES:
-            raise InputError(f"no measure {measure!r}; the measures are {', '.join(MEASURES)}")
-    if not measures:
-        raise InputError(f"name at least one measure of {', '.join(MEASURES)}")
+    if count not in COUNTS:
+        raise InputError(f"count {count!r}; it is {' or '.join(COUNTS)}")
     engine = snapshot.compile() if isinstance(snapshot, Snapshot) else snapshot
     files = [open_flows(file) for file in discover(listed(paths)).files]
-    aggregation = Aggregation(engine.compiled, by, files[0].schema.names)
-    router = engine.router(())
+    counter = make_counter(snapshot, files, num_threads(threads)) if count == "flows" else None
+    aggregation = Aggregation(engine.router(()), by, files[0].schema.names, measures, counter)
     rows = sum(file.num_rows for file in files)
     reporter = Reporter(progress, "route", rows)
-    works = [_FileSums(file, aggregation, router, simulated, reporter) for file in files]
+    works = [_FileSums(file, aggregation, counter, simulated, reporter) for file in files]
 
     run_all(works, num_threads(threads))
     total = total_of(work.account for work in works)
     total.check()
     if total.records != rows:
         raise AssertionError(f"{rows} records read, {total.records} accounted for")
-    return Aggregate(aggregation.table(measures, top), total)
-
-
-class _Part(NamedTuple):
-    groups: Groups
-    account: Account
+    return Aggregate(aggregation.table(top), total)
 
 
 class _FileSums:
     """One file on its way through the pipeline: only the columns that decide are read."""
 
-    def __init__(self, source: FlowFile, aggregation: Aggregation, router: Router, simulated: bool | None, reporter: Reporter) -> None:
+    def __init__(
+        self, source: FlowFile, aggregation: Aggregation, counter: FlowCounter | None, simulated: bool | None, reporter: Reporter
+    ) -> None:
         self.source = source
         self.num_chunks = len(source.chunks)
         self.account = Account()
         self._aggregation = aggregation
-        self._router = router
         self._reporter = reporter
+        self._earliest = Earliest(source) if aggregation.router.depends_on_time else None
         names = source.schema.names
         try:
             self._fields = find_fields(names, simulated=simulated)
             for name in aggregation.input_columns:
                 if name not in names:
                     raise InputError(f"no column {name!r} to group by; its columns are {', '.join(names)}")
+            if counter is not None and self._fields.is_simulated:
+                raise InputError("asks questions, each a flow of its own; count records")
         except InputError as error:
             raise InputError(f"{source.file.path}: {error}") from None
 
-    def compute(self, number: int) -> _Part:
+    def compute(self, number: int) -> Account:
         """Read, route and sum up a chunk."""
         chunk = self.source.chunks[number]
-        has_packet_addresses = "pkt_srcaddr" in self._fields and "pkt_dstaddr" in self._fields
-        unneeded = {"srcaddr", "dstaddr"} if has_packet_addresses else set()
+        settled_by = self._earliest.of(chunk) if self._earliest is not None else None
         try:
-            table, fields = self._read(number, unneeded)
-            routed = self._router.route(table, fields, chunk.first_row)
-            if routed.without_packet_addresses and unneeded & set(self._fields.names):
-                table, fields = self._read(number, set())
-                routed = self._router.route(table, fields, chunk.first_row)
+            return self._aggregation.add(_Columns(self.source, chunk).read, self._fields, chunk.first_row, settled_by)
         except InputError as error:
             path = str(self.source.file.path)
             raise error if path in str(error) else InputError(f"{path}: {error}") from None
-        return _Part(self._aggregation.groups(table, routed), routed.account)
 
-    def write(self, part: _Part) -> None:
-        """Take a chunk's sums."""
-        self._aggregation.add(part.groups)
-        self.account.add(part.account)
-        self._reporter.add(part.account.records)
+    def write(self, account: Account) -> None:
+        """Take a chunk's account."""
+        self.account.add(account)
+        self._reporter.add(account.records)
 
     def finish(self) -> None:
         """Hold the file's account to its records."""
         self.source.close()
         self.account.check()
+        if self.account.records != self.source.num_rows:
+            raise AssertionError(f"{self.source.file.path}: {self.source.num_rows} records read, {self.account.records} accounted for")
 
-    def _read(self, number: int, unneeded: set[str]) -> tuple[pa.Table, Fields]:
-        names = self.source.schema.names
-        needed = {at for field, at in self._fields.at.items() if field not in unneeded}
-        needed |= {names.index(name) for name in self._aggregation.input_columns}
-        table = self.source.read(self.source.chunks[number], sorted(needed))
-        return table, find_fields(table.column_names, simulated=self._fields.is_simulated)
+
+class _Columns:
+    """Columns of a chunk, each read once."""
+
+    def __init__(self, source: FlowFile, chunk: Chunk) -> None:
+        self._source = source
+        self._chunk = chunk
+        self._columns: dict[int, pa.ChunkedArray] = {}
+
+    def read(self, names: Collection[str]) -> pa.Table:
+        """The columns of these names, or fields of these names; those that the file does not have are left out."""
+        schema = self._source.schema
+        wanted = [i for i, name in enumerate(schema.names) if name in names or field_name(name) in names]
+        missing = [i for i in wanted if i not in self._columns]
+        if self._chunk.part >= 0 and not self._columns:
+            # A part of a large row group is behind its reader once it was read: all that may be asked for is read at once.
+            missing = list(range(len(schema.names)))
+        if missing:
+            table = self._source.read(self._chunk, missing)
+            self._columns |= dict(zip(missing, table.columns, strict=True))
+        return pa.Table.from_arrays([self._columns[i] for i in wanted], [schema.names[i] for i in wanted])

@@ -1,0 +1,101 @@
+"""What all records between two rows have in common: walked once a pair of rows, kept from batch to batch.
+
+Most of a log are records between few pairs of ends, and most of what is asked of them does not depend on ports, flags or time. Each pair is
+walked as if either end had opened the connection; where both answers agree, they are those of every record of the pair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastroute.datapath import Answers, Compiled, Questions, walk
+from fastroute.flows.account import NUM_MEASURES, Account
+from fastroute.flows.doubts import doubts_of
+from fastroute.flows.outputs import SOURCES
+from fastroute.vocab import TCP, TCP_ACK, TCP_SYN, Kind
+
+I32 = NDArray[np.int32]
+I64 = NDArray[np.int64]
+
+_CLASS = ("attribution", "path_class", "disposition")
+NUM_CLASS_CODES = len(_CLASS) + 1
+"""Columns of `PairAnswers.classes`: what the account sums by."""
+_OF_NO_PORT = frozenset({"node", "eni", "subnet", "az", "vpc"})
+"""Columns of rows in which a node and its host-network pods agree."""
+
+
+class PairAnswers(NamedTuple):
+    """Of (n,) pairs; where `is_open`, records differ, and the other columns mean nothing."""
+
+    answers: Answers
+    classes: I32
+    """(NUM_CLASS_CODES, n): attribution, path class, disposition, doubt; -1 for none."""
+    is_open: NDArray[np.bool_]
+
+
+class PairWalker:
+    """Walks pairs of rows for a choice of output columns.
+
+    Parameters
+    ----------
+    columns : output columns that are asked for
+    depends_on_time : whether some rows do
+    """
+
+    def __init__(self, compiled: Compiled, columns: Sequence[str], *, depends_on_time: bool) -> None:
+        self.compiled = compiled
+        self._needs_opener = "opener" in columns
+        sources = [SOURCES[name] for name in columns]
+        self._ports_matter = {
+            side: depends_on_time or any(source.side == side and source.column not in _OF_NO_PORT for source in sources)
+            for side in ("src", "dst")
+        }
+        offsets = compiled.tables.ports.host_offsets
+        self._has_host_ports = np.append((np.diff(offsets) > 0) & (compiled.rows.kind[: len(offsets) - 1] == Kind.NODE), False)
+
+    def walk(self, src_row: I32, dst_row: I32) -> PairAnswers:
+        """Walk pairs, (n,) rows of either end, -1 for none."""
+        absent = np.full(len(src_row), -1, np.int32)
+        protocol = np.full(len(src_row), TCP, np.int32)
+
+        def opened(flags: int) -> Answers:
+            questions = Questions(src_row, dst_row, protocol, absent, absent, np.full(len(src_row), flags, np.int32))
+            return walk(self.compiled, questions, recorded=True)
+
+        by_src, by_dst = opened(TCP_SYN), opened(TCP_SYN | TCP_ACK)
+        is_open = np.full(len(src_row), self._needs_opener)
+        for name, column, other in zip(Answers._fields, by_src, by_dst, strict=True):
+            if name != "opener":
+                is_open |= column != other
+        is_open |= self._depends_on_ports(src_row, dst_row)
+        doubts = doubts_of(self.compiled, by_src, packet_addresses=True)
+        codes = [getattr(by_src, name) for name in _CLASS]
+        classes = np.stack([*codes, doubts if doubts is not None else absent]).astype(np.int32)
+        return PairAnswers(by_src, classes, is_open)
+
+    def _depends_on_ports(self, src_row: I32, dst_row: I32) -> NDArray[np.bool_]:
+        """Pairs of which a port may make a host-network pod."""
+        src, dst = self._has_host_ports[src_row], self._has_host_ports[dst_row]
+        node = np.append(self.compiled.rows.node, -1)
+        is_one_node = (node[src_row] >= 0) & (node[src_row] == node[dst_row])
+        found: NDArray[np.bool_] = (src & (self._ports_matter["src"] | is_one_node)) | (dst & (self._ports_matter["dst"] | is_one_node))
+        return found
+
+
+def add_classes(account: Account, classes: I32, sums: I64) -> None:
+    """Add sums by class to an account.
+
+    Parameters
+    ----------
+    classes : (NUM_CLASS_CODES, k) int32
+    sums : (k, 3) int64
+    """
+    targets = (account.by_attribution, account.by_path_class, account.by_disposition, account.by_doubt)
+    assert sums.shape == (classes.shape[1], NUM_MEASURES)
+    for codes, target in zip(classes, targets, strict=True):
+        present = codes >= 0
+        np.add.at(target, codes[present], sums[present])
