@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks import data
+from benchmarks import data, first_hop
 from benchmarks.peers import pyarrow_parse, pytricia_lookup, searchsorted_lookup, text_column
-from fastroute import addr, lpm
+from fastroute import addr, datapath, lpm
 
 
 class Peer(NamedTuple):
@@ -39,6 +39,7 @@ def rows(n, peer, only):
         "IPv6": lambda: _table6(f"internet IPv6{real6}", table6, n, peer),
         "growth": lambda: _growth(table4, table6, n),
         "tables": lambda: _pool(n, peer),
+        "step": lambda: _first_hop(n, peer),
         "text": lambda: _text(n, peer),
     }
     for name, part in parts.items():
@@ -59,6 +60,7 @@ GOALS = {
     "internet IPv6, value, Zipf": 1.5,
     "10,000 tables, random": 5.5,
     "10,000 tables, grouped": 6,
+    "first hop in one step": 5,
     "parse dotted quads": 12,
     "format dotted quads": 110,
 }
@@ -197,6 +199,31 @@ def _pool(n, peer):
 def _keys(tables, addrs):
     high = tables.astype(np.uint64) << np.uint64(32) | addrs
     return data.bytes_of6(np.column_stack((high, np.zeros_like(high))))
+
+
+def _first_hop(n, peer):
+    """Both ends, their attributes and the look-up in the source's node; the peer is the same composed of rte_fib, gathers and rte_fib6."""
+    compiled = first_hop.cluster()
+    ours = datapath.build_step(compiled)
+    asked = first_hop.flows(compiled, ours, n)
+    out, theirs = (datapath.FirstHops(*(np.empty(n, np.int32) for _ in range(5))) for _ in range(2))
+    datapath.first_hops(ours, *asked, out)
+    some = first_hop.Flows(*(column[: n // 10] for column in asked))
+    walked = first_hop.walk(compiled, some)
+    for name, column in walked._asdict().items():
+        _compare(f"first hop: walk, {name}", column, getattr(out, name)[: n // 10])
+    peers = {"locate + walk": Peer(lambda: first_hop.walk(compiled, some), n // 10)}
+    if peer:
+        fib, fib6, snapshot = first_hop.peer_tables(compiled, ours)
+        peer.build("fib", *fib, 1 << 14)
+        peer.build("fib6", *fib6, 1 << 21)
+        peer.first_hops(asked.src, asked.dst, snapshot, theirs)
+        for name, column in theirs._asdict().items():
+            _compare(f"first hop: DPDK, {name}", column, getattr(out, name))
+        peers["rte_fib, rte_fib, gathers, rte_fib6"] = lambda: peer.first_hops(asked.src, asked.dst, snapshot, theirs)
+    memory = sum(part.nbytes for part in (*ours.step[:2], *ours.step.ends4, *ours.step[4:]))
+    yield _row("first hop in one step", lambda: datapath.first_hops(ours, *asked, out), peers, n, memory)
+    yield _row("first hop, build", lambda: datapath.build_step(compiled), {}, len(compiled.rows.kind))
 
 
 def _text(n, peer):

@@ -38,6 +38,12 @@ class Dpdk:
     def lookup(self, kind, addrs, out):
         getattr(self.library, f"{kind}_lookup")(_at(addrs), ctypes.c_int64(addrs.shape[0]), _at(out))
 
+    def first_hops(self, src, dst, snapshot, out):
+        """The composition of DPDK's parts, over the tables last built as "fib" and "fib6"; `snapshot` and `out` are arrays in C's order."""
+        arrays = (src, dst, *snapshot, *out)
+        count = ctypes.c_int64(src.shape[0])
+        self.library.first_hops(*map(_at, arrays[:2]), count, *map(_at, arrays[2:]))
+
     def parse(self, text, out):
         """(n,) S16 -> (n,) uint32; returns the number of refused rows."""
         return self.library.pton_loop(_at(text), ctypes.c_int64(text.shape[0]), _at(out))

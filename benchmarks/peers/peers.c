@@ -125,6 +125,61 @@ void fib6_lookup(uint8_t (*addrs)[16], int64_t n, int32_t *out)
 	}
 }
 
+/* What routing needs of an end; ends that differ in nothing of it share a record, as in our own form of the snapshot. */
+struct end {
+	uint32_t node;	    /* + 1, 0 for none */
+	uint32_t table;	    /* its node's routing table: the key that goes before the destination in fib6 */
+	uint32_t interface[2]; /* its own + 1, its node's primary one + 1 */
+	uint32_t flags;
+};
+enum { NODE_LOCAL = 1, POD_ROUTE = 2, AGENT = 4, NOTHING = 8, IS_BROADCAST = 1 << 15, NUM_OVERRIDES = 4, NO_POD = -1 };
+
+/*
+ * A first hop composed of DPDK's parts: rte_fib finds either end, their records are gathered, rte_fib6 looks the destination up in the
+ * table of the source's node. Rows, rule priority, table and interface come out as columns. Bit layouts: fastroute/datapath/step_kernels.py.
+ */
+void first_hops(uint32_t *src, uint32_t *dst, int64_t n, const uint32_t *end_of_row, const struct end *ends, const int32_t *pods,
+		const uint16_t (*overrides)[NUM_OVERRIDES], const uint32_t *exits, int32_t *src_row, int32_t *dst_row, int32_t *rule,
+		int32_t *table, int32_t *out_interface)
+{
+	uint64_t from[BURST], to[BURST], choice[BURST];
+	uint32_t from_end[BURST], to_end[BURST];
+	uint8_t keys[BURST][16] = {{0}};
+	for (int64_t at = 0; at < n; at += BURST) {
+		int size = n - at < BURST ? (int)(n - at) : BURST;
+		rte_fib_lookup_bulk(fib, src + at, from, size);
+		rte_fib_lookup_bulk(fib, dst + at, to, size);
+		for (int k = 0; k < size; k++) {
+			src_row[at + k] = (int32_t)from[k];
+			dst_row[at + k] = (int32_t)to[k];
+			from_end[k] = end_of_row[from[k]];
+			to_end[k] = end_of_row[to[k]];
+			uint32_t key[2] = {htonl(ends[from_end[k]].table), htonl(dst[at + k])};
+			memcpy(keys[k], key, sizeof key);
+		}
+		rte_fib6_lookup_bulk(fib6, keys, choice, size);
+		for (int k = 0; k < size; k++) {
+			const struct end *s = &ends[from_end[k]], *d = &ends[to_end[k]];
+			uint32_t found = (uint32_t)choice[k], near = s->node && s->node == d->node;
+			const uint16_t *before = overrides[s->table];
+			if (d->flags & NOTHING || (near && pods[from[k]] != NO_POD && pods[from[k]] == pods[to[k]]))
+				found = before[3];
+			else if (near && d->flags & NODE_LOCAL)
+				found = before[0];
+			else if (!(found & IS_BROADCAST)) {
+				if (near && d->flags & POD_ROUTE)
+					found = before[1];
+				else if (d->flags & AGENT)
+					found = before[2];
+			}
+			uint32_t way = exits[found & (IS_BROADCAST - 1)];
+			rule[at + k] = (int32_t)(way & 0x7fff) - 1;
+			table[at + k] = (int32_t)(way >> 15 & 0x7fff) - 1;
+			out_interface[at + k] = way >> 30 ? (int32_t)s->interface[(way >> 30) - 1] - 1 : -1;
+		}
+	}
+}
+
 /* Text of fixed width 16, ended by zero bytes: what inet_pton reads and inet_ntop writes. Returns the number of refused rows. */
 int64_t pton_loop(const char (*text)[16], int64_t n, uint32_t *addrs)
 {

@@ -19,6 +19,7 @@ from fastroute.datapath.state import (
     Rows,
     Source,
 )
+from fastroute.datapath.step import FirstHops, StepTables, build_step, first_hops
 from fastroute.datapath.walk import is_compiled, walk
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Compiled",
     "Explainer",
     "Explanation",
+    "FirstHops",
     "Flow",
     "Hop",
     "Names",
@@ -40,8 +42,11 @@ __all__ = [
     "RowFlag",
     "Rows",
     "Source",
+    "StepTables",
+    "build_step",
     "compile_topology",
     "empty_answers",
+    "first_hops",
     "from_arrays",
     "guess_spaces",
     "is_compiled",
