@@ -279,8 +279,8 @@ def _device_texts(topology: Topology, table: RowTable) -> dict[str, Names]:
 def _port_arrays(table: RowTable, owners: Ownership, topology: Topology) -> Ports:
     sets = owners.port_sets.sets
     host_offsets = np.zeros(len(table.rows) + 1, np.int32)
-    np.cumsum([len(keys) for keys in table.host_rows], out=host_offsets[1 : table.num_addressed + 1])
-    host_offsets[table.num_addressed + 1 :] = host_offsets[table.num_addressed]
+    np.cumsum([len(keys) for keys in table.host_rows], out=host_offsets[1 : table.num_legged + 1])
+    host_offsets[table.num_legged + 1 :] = host_offsets[table.num_legged]
     hosts = [pair for keys in table.host_rows for pair in keys]
     return Ports(
         offsets=np.cumsum([0, *(len(keys) for keys in sets)]).astype(np.int32),

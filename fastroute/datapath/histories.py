@@ -32,12 +32,12 @@ class AddressHistory:
     background: Row
 
 
-def claim_histories(owners: Ownership, pod_rows: PodRows, tenures: Iterable[Tenure], background: dict[Place, Row]) -> None:
+def claim_histories(owners: Ownership, pod_rows: PodRows, tenures: Iterable[Tenure], background: dict[Place, Row | None]) -> None:
     """Note the history of every address that was not one pod's for all time.
 
     Parameters
     ----------
-    background : who would have each address of a pod if no pod had it
+    background : who would have each address of a pod of the snapshot if no pod had it; None where that is no claim of its own
     """
     held: defaultdict[Place, list[tuple[Tenure, Row]]] = defaultdict(list)
     for tenure in tenures:
@@ -50,6 +50,10 @@ def claim_histories(owners: Ownership, pod_rows: PodRows, tenures: Iterable[Tenu
     for place, holders in held.items():
         if len(holders) == 1 and holders[0][0].is_endless:
             continue
+        space, prefix = place
+        otherwise = background[place] if place in background else owners.prefixes[space].get(prefix)
+        nobody = replace(otherwise or owners.holder_around(place), host_pods=())
+        owners.prefixes[space].setdefault(prefix, nobody)
         row_of_pod = {id(tenure.pod): row for tenure, row in holders}
         ordered = in_order(tenure for tenure, _ in holders)
         rows = tuple(row_of_pod[id(tenure.pod)] for tenure in ordered)
@@ -58,7 +62,7 @@ def claim_histories(owners: Ownership, pod_rows: PodRows, tenures: Iterable[Tenu
             rows=rows,
             pairs=tuple(merged(rows[i : i + 2]) for i in range(len(rows) - 1)),
             whole=merged(rows),
-            background=replace(background.get(place) or owners.holder_without(place), host_pods=()),
+            background=nobody,
         )
 
 

@@ -47,13 +47,13 @@ class PodRows:
         return _undecided_pod(self._owners, self._index, pod, addr)
 
 
-def claim_pods(owners: Ownership, index: TopologyIndex, pod_rows: PodRows) -> dict[Place, Row]:
+def claim_pods(owners: Ownership, index: TopologyIndex, pod_rows: PodRows) -> dict[Place, Row | None]:
     """Every pod's own addresses. Of several pods with one, that whose node's interface holds it goes first, then that with rules for it.
 
     Returns
     -------
     dict
-        Who would have the address otherwise, where that is a claim of its own.
+        Who would have each address otherwise; None where that is no claim of its own.
     """
     rows = []
     for pod in index.topology.pods.values():
@@ -64,10 +64,9 @@ def claim_pods(owners: Ownership, index: TopologyIndex, pod_rows: PodRows) -> di
     claimed: dict[Place, Row] = {}
     for place, row in sorted(rows, key=lambda each: (each[1].eni is None, each[1].reason not in {Reason.NONE, Reason.NOT_HELD})):
         claimed.setdefault(place, row)
-    before: dict[Place, Row] = {}
+    before: dict[Place, Row | None] = {}
     for (space, prefix), row in claimed.items():
-        if prefix in owners.prefixes[space]:
-            before[space, prefix] = owners.prefixes[space][prefix]
+        before[space, prefix] = owners.prefixes[space].get(prefix)
         owners.prefixes[space][prefix] = row
     return before
 

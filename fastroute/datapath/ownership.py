@@ -78,11 +78,11 @@ class Ownership:
     def claim(self, space: int, prefix: Prefix, row: Row) -> None:
         self.prefixes[space].setdefault(prefix, row)
 
-    def holder_without(self, place: Place) -> Row:
-        """Who has an address in which nobody claims the host prefix: the most specific wider claim."""
+    def holder_around(self, place: Place) -> Row:
+        """Who has the most specific range around an address."""
         space, (family, base, length) = place
         width = _BITS[family]
-        wider = ((family, base >> (width - n) << (width - n), n) for n in range(length, -1, -1))
+        wider = ((family, base >> (width - n) << (width - n), n) for n in range(length - 1, -1, -1))
         return next(self.prefixes[space][each] for each in wider if each in self.prefixes[space])
 
     def is_inside(self, space: int, prefix: Prefix) -> bool:
