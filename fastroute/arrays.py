@@ -2,10 +2,11 @@
 
 The bundle holds what is built once and read by every worker: compiled snapshots and prefix tables. Its layout::
 
-    byte 0    magic "FRBUNDL1" (8 bytes; the last digit is the version)
+    byte 0    magic "FRBUNDL2" (8 bytes; the last digit is the version)
     byte 8    uint64 little endian: length of the whole file
     byte 16   uint64 little endian: length of the directory
-    byte 24   directory: JSON {"meta": {...}, "arrays": {name: [dtype, shape, first byte]}}
+    byte 24   uint64 little endian: CRC-32 of the directory
+    byte 32   directory: JSON {"meta": {...}, "arrays": {name: [dtype, shape, first byte]}}
     ...       the arrays, C order, little endian, each on a 64-byte border
 """
 
@@ -13,6 +14,7 @@ import contextlib
 import json
 import os
 import tempfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -43,8 +45,8 @@ class CodedColumn(NamedTuple):
 Column = CodedColumn | NDArray[Any]
 """A column to write: texts by code, or integers, -1 for null."""
 
-_MAGIC = b"FRBUNDL1"
-_HEADER_BYTES = 24
+_MAGIC = b"FRBUNDL2"
+_HEADER_BYTES = 32
 
 
 def _aligned(position: int) -> int:
@@ -79,7 +81,7 @@ def write_bundle(path: str | os.PathLike[str], arrays: Mapping[str, NDArray[Any]
         position = _aligned(position + array.nbytes)
     text = json.dumps({"meta": dict(meta), "arrays": directory}, separators=(",", ":")).encode()
     first = _aligned(_HEADER_BYTES + len(text))
-    header = _MAGIC + (first + position).to_bytes(8, "little") + len(text).to_bytes(8, "little")
+    header = _MAGIC + b"".join(number.to_bytes(8, "little") for number in (first + position, len(text), zlib.crc32(text)))
     try:
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
@@ -130,11 +132,13 @@ def read_bundle(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]], 
             length = int.from_bytes(header[8:16], "little")
             if len(header) < _HEADER_BYTES or size != length:
                 raise InputError(f"{path}: array bundle of {length} bytes has {size} on disk; copy or write it again")
-            text = file.read(int.from_bytes(header[16:24], "little"))
+            text = file.read(min(int.from_bytes(header[16:24], "little"), size))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
     first = _aligned(_HEADER_BYTES + len(text))
     try:
+        if zlib.crc32(text) != int.from_bytes(header[24:32], "little"):
+            raise ValueError("its checksum is another")
         directory = json.loads(text)
         pages = np.memmap(path, dtype=np.uint8, mode="r")
         arrays = {name: _array_at(pages, dtype, shape, first + begin) for name, (dtype, shape, begin) in directory["arrays"].items()}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import zlib
 
 import numpy as np
 import pytest
@@ -79,7 +80,12 @@ def test_a_directory_that_points_outside_is_refused(tmp_path):
     shape = json.dumps([3]).encode()
     assert content.count(shape) == 1
     path.write_bytes(content.replace(shape, b"[9]"))
-    with pytest.raises(InputError, match="damaged directory"):
+    with pytest.raises(InputError, match=r"damaged directory .*checksum"):
+        read_bundle(path)
+    end = 32 + int.from_bytes(content[16:24], "little")
+    directory = content[32:end].replace(shape, b"[9]")
+    path.write_bytes(content[:24] + zlib.crc32(directory).to_bytes(8, "little") + directory + content[end:])
+    with pytest.raises(InputError, match=r"damaged directory .*ends at byte"):
         read_bundle(path)
 
 

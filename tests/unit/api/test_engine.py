@@ -207,7 +207,7 @@ def test_pairs_refuse_unknown_names(engine: Engine) -> None:
 def test_engine_of_arrays_alone_knows_addresses_only() -> None:
     engine = Engine(Snapshot(everything()).compile().compiled)
     assert engine.pairs(["10.0.5.5"], ["10.0.40.3"]).read_all()["dst_k8s_pod"].to_pylist() == ["db-a"]
-    with pytest.raises(InputError, match=r"'node-a' is no address, and a compiled snapshot holds no names"):
+    with pytest.raises(InputError, match=r"'node-a' is no address, and compiled arrays alone hold no names"):
         engine.pairs(["node-a"], ["10.0.40.3"])
     assert issubclass(EndpointError, LookupError)
 
