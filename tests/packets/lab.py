@@ -13,7 +13,6 @@ import shutil
 import socket
 import struct
 import subprocess
-import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -37,8 +36,6 @@ SO_TIMESTAMPNS = 35
 GATEWAY_OF_PODS = "169.254.1.1"
 VPC, OUTSIDE = "vpc", "outside"
 OUTSIDE_ADDR = "192.168.7.7"
-QUIET_SECONDS = 0.05
-"""A packet that was dropped is waited for that long; one hop takes some 10 microseconds."""
 
 
 class Crossing(NamedTuple):
@@ -225,7 +222,6 @@ class Lab:
             opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             opened.bind((addr, port))
-            opened.settimeout(QUIET_SECONDS)
             return opened
 
         return self.inside(name, open_socket)
@@ -249,11 +245,6 @@ class Lab:
 
 
 _ROUTER = {"rp_filter": 0, "proxy_arp": 1, "send_redirects": 0, "forwarding": 1}
-
-
-def settle() -> None:
-    """Wait for packets that may yet come."""
-    time.sleep(QUIET_SECONDS)
 
 
 def why_not() -> str:
