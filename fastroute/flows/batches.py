@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fastroute.datapath import Compiled, locate
-from fastroute.flows.columns import TextColumn, distinct_column, int_column, lookup_texts, text_column
+from fastroute.flows.columns import TextColumn, distinct_column, gathered, int_column, lookup_texts, text_column, texts_of
 from fastroute.flows.ends import EndColumn, parse_end
 from fastroute.flows.fields import Fields
 from fastroute.flows.kernels import NO_SPACE, NOT_RECORDED, OPEN_END, rows_of_codes
@@ -49,7 +49,7 @@ def end_rows(compiled: Compiled, table: Table, fields: Fields, settled_by: int |
     """
     n = table.num_rows
     excluded = excluded_records(table, fields)
-    slots, spaces = _slots(compiled, table, fields, n)
+    slots, spaces = _slots(compiled, table, fields)
     found = []
     for name in ("pkt_srcaddr", "pkt_dstaddr"):
         end = parse_end(text_column(table[fields.at[name]], name), name, first_row)
@@ -88,7 +88,7 @@ def measures_of(table: Table, fields: Fields) -> tuple[I64, I64]:
     return found[0], found[1]
 
 
-def _slots(compiled: Compiled, table: Table, fields: Fields, n: int) -> tuple[I32, list[int]]:
+def _slots(compiled: Compiled, table: Table, fields: Fields) -> tuple[I32, list[int]]:
     """Slot of each record's space, -1 where it names none that is known, (0,) where all are in the first; and the space of each slot."""
     named: tuple[TextColumn, Mapping[str, int]] | None = None
     if "vpc_id" in fields:
@@ -98,16 +98,12 @@ def _slots(compiled: Compiled, table: Table, fields: Fields, n: int) -> tuple[I3
     if named is None:
         only = compiled.only_space
         return _NO_CODES, [only] if only >= 0 else []
-    spaces = lookup_texts(*named, unknown=NO_SPACE, absent=NOT_RECORDED)
-    marks = np.zeros(len(compiled.spaces) + 2, np.uint8)
-    marks[spaces + 2] = 1
-    present = [int(space) - 2 for space in np.flatnonzero(marks)]
-    known = [space for space in present if space >= 0][:MAX_SPACES]
-    if known == present and len(known) == 1:
-        return _NO_CODES, known
-    slot_of = np.full(len(marks), -1, np.int32)
-    slot_of[np.array(known, np.intp) + 2] = np.arange(len(known))
-    return slot_of[spaces + 2], known
+    column, space_of = named
+    assert column.codes is not None
+    spaces = [space_of.get(text or "", NO_SPACE) for text in texts_of(column.texts)]
+    known = sorted(set(spaces) - {NO_SPACE})[:MAX_SPACES]
+    slots = np.array([known.index(space) if space in known else -1 for space in spaces], np.int32)
+    return gathered(column.codes, slots, -1), known
 
 
 def _row_table(compiled: Compiled, end: EndColumn, spaces: list[int], settled_by: int | None) -> I32:

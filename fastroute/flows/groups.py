@@ -11,15 +11,15 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from fastroute.datapath import Answers, texts
+from fastroute.datapath import Answers, Questions, texts, walk
 from fastroute.errors import InputError
-from fastroute.flows.account import NUM_MEASURES, Account
+from fastroute.flows.account import EXCLUDED_ROW, NUM_MEASURES, Account
 from fastroute.flows.batches import EndRows, Table, end_rows, measures_of, rejected_records
 from fastroute.flows.columns import distinct_column, gathered, int_column, is_text, one_array, texts_of
 from fastroute.flows.counting import COUNTED_FIELDS, Counted, FlowCounter
 from fastroute.flows.encode import EXCLUDED_END
-from fastroute.flows.fields import Fields, find_fields
-from fastroute.flows.kernels import OPEN_END, groups_of_pairs, sum_classes, sum_groups
+from fastroute.flows.fields import Fields, field_name, find_fields
+from fastroute.flows.kernels import OPEN_END, OPEN_PAIR, groups_of_pairs, sum_classes, sum_groups, sum_marked, sum_positive, traffic_keys
 from fastroute.flows.legs import Leg
 from fastroute.flows.numbering import Interner, Numbering, PairNumbering
 from fastroute.flows.outputs import SOURCES
@@ -36,7 +36,9 @@ LEG = "leg"
 """Column to group by where flows are counted."""
 _COLUMN_OF_MEASURE = {"records": 0, "bytes": 1, "packets": 2, "flows": 0}
 _PAIR_FIELDS = frozenset({"pkt_srcaddr", "pkt_dstaddr", "vpc_id", "interface_id", "log_status", "action"})
+_TRAFFIC_FIELDS = ("protocol", "srcport", "dstport", "tcp_flags")
 _STAND_INS = frozenset({"srcaddr", "dstaddr"})
+_TIMES = frozenset({"start", "end"})
 _NOT_COUNTING = np.empty(0, np.uint8)
 
 Read = Callable[[Collection[str]], Table]
@@ -48,6 +50,18 @@ class Groups(NamedTuple):
 
     keys: I32
     sums: I64
+
+
+class _Batch:
+    """A batch with the output group and the rows of each record."""
+
+    def __init__(self, table: Table, fields: Fields, outputs: I32, ends: EndRows) -> None:
+        self.table = table
+        self.fields = fields
+        self.outputs = outputs
+        self.ends = ends
+        self.measures = measures_of(table, fields)
+        """Bytes and packets."""
 
 
 class Aggregation:
@@ -131,44 +145,67 @@ class Aggregation:
             return (self._add_pairs if can_pair else self._add_routed)(sums, read, fields, first_row, settled_by)
 
     def _add_pairs(self, sums: _Sums, read: Read, fields: Fields, first_row: int, settled_by: int | None) -> Account:
-        """By pairs of rows; through the router those records of which more than the addresses decides."""
+        """By pairs of rows; records of which ports decide walked by themselves, and those of which more decides through the router."""
         unneeded = {"interface_id"} if "vpc_id" in fields and self._counter is None else set()
         table = read(self._names(fields, (_PAIR_FIELDS & set(fields.names)) - unneeded))
         here = find_fields(table.column_names, simulated=False)
         ends = end_rows(self.compiled, table, here, settled_by, first_row)
-        outputs, is_open = self._outputs_of(sums, ends)
-        if not is_open:
-            return self._finish(sums, table, here, outputs, ends)
+        outputs, num_open = self._outputs_of(sums, read, fields, ends)
+        batch = _Batch(table, here, outputs, ends)
+        if not num_open:
+            return self._finish(sums, batch, self._paired_account(sums, batch))
+        account = self._paired_account(sums, batch)
         records = np.flatnonzero(outputs == OPEN_END)
-        found, account = self._routed_part(sums, read, fields, records, first_row)
+        found, routed = self._routed_part(sums, read, fields, records, first_row)
         for column, part in zip((outputs, *ends), found, strict=True):
             column[records] = part
-        # The router has accounted for these records.
-        return self._finish(sums, table, here, outputs, ends, records, account)
+        account.add(routed)
+        return self._finish(sums, batch, account)
 
-    def _outputs_of(self, sums: _Sums, ends: EndRows) -> tuple[I32, bool]:
-        """The output group of each record, and whether any is OPEN_END."""
+    def _outputs_of(self, sums: _Sums, read: Read, fields: Fields, ends: EndRows) -> tuple[I32, int]:
+        """The output group of each record, and how many are OPEN_END."""
         if not sums.pairs.has_room(len(ends.src)):
             sums.forget_pairs()
         first = sums.pairs.size
         pair_of = sums.pairs.numbers(*ends)
         if sums.pairs.size > first:
-            pairs = sums.pairs.since(first)
-            found = self._walker.walk(*pairs)
-            keys = np.concatenate((self._output_keys(found.answers), found.classes))
-            groups = sums.outputs.numbers(np.ascontiguousarray(keys))
-            groups[found.is_open] = OPEN_END
-            sums.note_pairs(groups)
-        num_open = groups_of_pairs(pair_of, sums.output_of_pair, pair_of)
-        return pair_of, num_open > 0
+            found = self._walker.walk(*sums.pairs.since(first))
+            groups = self._output_groups(sums, found.answers, found.classes)
+            groups[found.is_open] = OPEN_PAIR
+            sums.output_of_pair = appended(sums.output_of_pair, groups, first)
+        outputs = np.empty_like(pair_of)
+        open_pairs, open_ends = groups_of_pairs(pair_of, sums.output_of_pair, outputs)
+        if open_pairs:
+            self._fill_walked(sums, read, fields, ends, pair_of, outputs, open_pairs)
+        return outputs, open_ends
+
+    def _fill_walked(self, sums: _Sums, read: Read, fields: Fields, ends: EndRows, pair_of: I32, outputs: I32, num_open: int) -> None:
+        """The output groups of the records of open pairs: by ports and flags, each distinct conversation walked once."""
+        table = read(set(_TRAFFIC_FIELDS) & set(fields.names))
+        at = {field_name(column): i for i, column in enumerate(table.column_names)}
+        absent = np.full(len(outputs), -1, np.int32)
+        traffic = [int_column(table[at[name]], name) if name in at else absent for name in _TRAFFIC_FIELDS]
+        records, keys = np.empty(num_open, np.int64), np.empty((3, num_open), np.int32)
+        protocol, src_port, dst_port, tcp_flags = traffic
+        traffic_keys(outputs, pair_of, protocol, src_port, dst_port, tcp_flags, self._walker.declared_ports, records, keys)
+        first = sums.conversations.size
+        conversations = sums.conversations.numbers(keys)
+        if sums.conversations.size > first:
+            is_new = conversations >= first
+            one_of = np.empty(sums.conversations.size - first, np.int64)
+            one_of[conversations[is_new] - first] = records[is_new]
+            questions = Questions(ends.src[one_of], ends.dst[one_of], *(column[one_of] for column in traffic))
+            answers = walk(self.compiled, questions, recorded=True)
+            groups = self._output_groups(sums, answers, self._walker.classes(answers))
+            sums.output_of_conversation = appended(sums.output_of_conversation, groups, first)
+        outputs[records] = sums.output_of_conversation[conversations]
 
     def _routed_part(
         self, sums: _Sums, read: Read, fields: Fields, records: NDArray[np.intp], first_row: int
     ) -> tuple[tuple[I32, I32, I32], Account]:
         """Output groups and rows of some records, and their account."""
         stand_ins = _STAND_INS & set(fields.names)
-        names = self._names(fields, set(fields.names) - stand_ins)
-        whole = read(names)
+        whole = read(self._names(fields, set(fields.names) - stand_ins))
         some, here = whole.take(records), find_fields(whole.column_names, simulated=False)
         try:
             routed = self.router.route(some, here)
@@ -180,68 +217,50 @@ class Aggregation:
             here = find_fields(whole.column_names, simulated=False)
             routed = self.router.route(whole.take(records), here)
         answers = routed.answers
-        return (self._routed_outputs(sums, answers), answers.src_row, answers.dst_row), routed.account
+        return (self._output_groups(sums, answers), answers.src_row, answers.dst_row), routed.account
 
     def _add_routed(self, sums: _Sums, read: Read, fields: Fields, first_row: int, _settled_by: int | None) -> Account:
         """Every record through the router."""
         table = read(self._names(fields, fields.names))
         here = find_fields(table.column_names, simulated=fields.is_simulated)
         routed = self.router.route(table, here, first_row)
-        outputs = self._routed_outputs(sums, routed.answers)
         ends = EndRows(routed.answers.src_row, routed.answers.dst_row)
-        records = np.arange(table.num_rows, dtype=np.intp)
-        return self._finish(sums, table, here, outputs, ends, records, routed.account)
+        return self._finish(sums, _Batch(table, here, self._output_groups(sums, routed.answers), ends), routed.account)
 
-    def _routed_outputs(self, sums: _Sums, answers: Answers) -> I32:
-        keys = self._output_keys(answers)
-        outputs = sums.outputs.numbers(np.concatenate((keys, np.full((NUM_CLASS_CODES, keys.shape[1]), -1, np.int32))))
+    def _output_groups(self, sums: _Sums, answers: Answers, classes: I32 | None = None) -> I32:
+        """Numbers of the output columns' values; without classes for records that are accounted for elsewhere."""
+        n = len(answers.src_row)
+        codes = [self._output_codes(name, answers) for name in self._outputs]
+        keys = np.concatenate(
+            [*(code[None] for code in codes), np.full((NUM_CLASS_CODES, n), -1, np.int32) if classes is None else classes]
+        )
+        outputs = sums.outputs.numbers(keys)
         outputs[answers.src_row == EXCLUDED_END] = EXCLUDED_END
         return outputs
 
-    def _finish(
-        self,
-        sums: _Sums,
-        table: Table,
-        fields: Fields,
-        outputs: I32,
-        ends: EndRows,
-        routed: NDArray[np.intp] | None = None,
-        account: Account | None = None,
-    ) -> Account:
-        """Add a batch to the sums, given each record's output group. `routed` are the records of `account`."""
-        num_bytes, packets = measures_of(table, fields)
-        counted = self._counter.count(table, ends.src, ends.dst) if self._counter is not None else None
-        groups = sums.groups_of(outputs, [self._input_codes(name, table, counted) for name in self._inputs])
-        sum_groups(groups, num_bytes, packets, counted.is_counted if counted is not None else _NOT_COUNTING, sums.of_groups)
-        total = self._paired_account(sums, table, fields, outputs, routed, num_bytes, packets)
-        if account is not None:
-            total.add(account)
-        if counted is not None:
-            counted.enter(total, num_bytes, packets)
-        total.check()
-        return total
-
-    def _paired_account(
-        self, sums: _Sums, table: Table, fields: Fields, outputs: I32, routed: NDArray[np.intp] | None, num_bytes: I64, packets: I64
-    ) -> Account:
-        """The account of the records that did not go through the router."""
+    def _paired_account(self, sums: _Sums, batch: _Batch) -> Account:
+        """The account of the records that do not go through the router."""
         account = Account()
-        if routed is not None and len(routed) == len(outputs):
-            return account
-        rejected = rejected_records(table, fields)
-        if routed is not None:
-            kept = np.ones(len(outputs), bool)
-            kept[routed] = False
-            outputs, rejected = outputs[kept], rejected[kept] if len(rejected) else rejected
-            num_bytes, packets = (column[kept] if len(column) else column for column in (num_bytes, packets))
+        sums.note_outputs()
         by_class = np.zeros((sums.classes.size + 1, NUM_MEASURES), np.int64)
-        sum_classes(outputs, sums.class_of_output, num_bytes, packets, by_class)
+        sum_classes(batch.outputs, sums.class_of_output, *batch.measures, by_class)
         add_classes(account, sums.classes.keys, by_class[:-1])
-        account.by_attribution[-1] += by_class[-1]
-        account.measured[0] = len(outputs), _positive_sum(num_bytes), _positive_sum(packets)
+        account.by_attribution[EXCLUDED_ROW] += by_class[-1]
+        rejected = rejected_records(batch.table, batch.fields)
         if len(rejected):
-            marked = np.where(outputs >= 0, rejected - 1, -1).astype(np.int32)
-            sum_groups(marked, num_bytes, packets, _NOT_COUNTING, account.rejected)
+            sum_marked(rejected, batch.outputs, *batch.measures, account.rejected)
+        return account
+
+    def _finish(self, sums: _Sums, batch: _Batch, account: Account) -> Account:
+        """Add a batch to the sums, and what it was as a whole to its account."""
+        num_bytes, packets = batch.measures
+        counted = self._counter.count(batch.table, *batch.ends) if self._counter is not None else None
+        groups = sums.groups_of(batch.outputs, [self._input_codes(name, batch.table, counted) for name in self._inputs])
+        sum_groups(groups, num_bytes, packets, counted.is_counted if counted is not None else _NOT_COUNTING, sums.of_groups)
+        account.measured[0] = len(batch.outputs), sum_positive(num_bytes), sum_positive(packets)
+        if counted is not None:
+            counted.enter(account, num_bytes, packets)
+        account.check()
         return account
 
     # --- codes
@@ -249,12 +268,9 @@ class Aggregation:
     def _names(self, fields: Fields, wanted: Collection[str]) -> set[str]:
         """Names of fields to read, and of what grouping, measuring and counting need beside them."""
         measured = {"bytes", "packets"} & set(self.measures)
-        names = (set(wanted) - {"bytes", "packets"}) | (measured & set(fields.names)) | set(self.input_columns)
+        unneeded = {"bytes", "packets"} | (set() if self.router.depends_on_time else _TIMES)
+        names = (set(wanted) - unneeded) | (measured & set(fields.names)) | set(self.input_columns)
         return names | set(COUNTED_FIELDS if self._counter is not None else ())
-
-    def _output_keys(self, answers: Answers) -> I32:
-        codes = [self._output_codes(name, answers) for name in self._outputs]
-        return np.stack(codes) if codes else np.empty((0, len(answers.src_row)), np.int32)
 
     def _output_codes(self, name: str, answers: Answers) -> I32:
         source = SOURCES[name]
@@ -335,9 +351,8 @@ class _Sums:
     """
 
     def __init__(self, num_outputs: int, num_inputs: int) -> None:
-        self.pairs = PairNumbering()
+        self.forget_pairs()
         self.outputs = Numbering(num_outputs + NUM_CLASS_CODES)
-        self.output_of_pair = np.empty(0, np.int32)
         self.classes = Numbering(NUM_CLASS_CODES)
         self.class_of_output = np.empty(0, np.int32)
         self.of_groups = np.zeros((0, NUM_MEASURES), np.int64)
@@ -346,17 +361,17 @@ class _Sums:
 
     def forget_pairs(self) -> None:
         """Make room; groups and sums stay."""
-        self.pairs.clear()
+        self.pairs = PairNumbering()
         self.output_of_pair = np.empty(0, np.int32)
+        self.conversations = Numbering(3)
+        """Of open pairs: see `traffic_keys`."""
+        self.output_of_conversation = np.empty(0, np.int32)
 
-    def note_pairs(self, outputs: I32) -> None:
-        """The output groups of the newest pairs."""
-        size = self.pairs.size
-        if size > len(self.output_of_pair):
-            grown = np.empty(max(2 * len(self.output_of_pair), size), np.int32)
-            grown[: size - len(outputs)] = self.output_of_pair[: size - len(outputs)]
-            self.output_of_pair = grown
-        self.output_of_pair[size - len(outputs) : size] = outputs
+    def note_outputs(self) -> None:
+        """The classes of new output groups."""
+        if self.outputs.size > len(self.class_of_output):
+            new = self.outputs.keys[self._num_outputs :, len(self.class_of_output) :]
+            self.class_of_output = np.concatenate((self.class_of_output, self.classes.numbers(np.ascontiguousarray(new))))
 
     def groups_of(self, outputs: I32, input_codes: Sequence[I32]) -> I32:
         """The group of each record, negative where its output group is; there is room for its sums."""
@@ -367,9 +382,6 @@ class _Sums:
         size = self.outputs.size if self._groups is None else self._groups.size
         if size > len(self.of_groups):
             self.of_groups = np.concatenate((self.of_groups, np.zeros((max(size, 1024), NUM_MEASURES), np.int64)))
-        if self.outputs.size > len(self.class_of_output):
-            new = self.outputs.keys[self._num_outputs :, len(self.class_of_output) :]
-            self.class_of_output = np.concatenate((self.class_of_output, self.classes.numbers(np.ascontiguousarray(new))))
         return groups
 
     def groups(self) -> Groups:
@@ -383,6 +395,14 @@ class _Sums:
         return Groups(np.ascontiguousarray(keys[:, used]), sums[used])
 
 
+def appended(column: I32, values: I32, size: int) -> I32:
+    """The column, of which `size` are in use, with the values behind them; it grows twofold."""
+    if size + len(values) > len(column):
+        column = np.concatenate((column[:size], np.empty(max(size, len(values)), np.int32)))
+    column[size : size + len(values)] = values
+    return column
+
+
 def joined_groups(parts: Sequence[Groups], num_columns: int) -> Groups:
     """Groups of several, equal keys taken together."""
     numbering = Numbering(num_columns)
@@ -391,10 +411,6 @@ def joined_groups(parts: Sequence[Groups], num_columns: int) -> Groups:
     for at, part in zip(numbers, parts, strict=True):
         np.add.at(sums, at, part.sums)
     return Groups(numbering.keys, sums)
-
-
-def _positive_sum(values: I64) -> int:
-    return int(values[values > 0].sum())
 
 
 def _has_names(name: str) -> bool:

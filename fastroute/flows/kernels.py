@@ -9,6 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from fastroute.flows.legs import Direction, Gate, Leg
+from fastroute.vocab import EPHEMERAL_PORT_MIN, TCP_ACK, TCP_SYN
 
 NO_SPACE = -1
 """A record names an address space that the snapshot does not hold."""
@@ -302,6 +303,8 @@ def insert_groups(groups, num_groups, slots):
 
 OPEN_END = -3
 """Row of an end that the addresses alone do not decide."""
+OPEN_PAIR = -4
+"""Group of a pair whose records differ: ports and flags decide."""
 ROW_BITS = 21
 """Of a row + 1 in a pair's key; the two of them and the pair's number fill 64 bits."""
 MAX_PAIRS = (1 << 22) - 1
@@ -375,13 +378,46 @@ def insert_pairs(pair_src, pair_dst, num_pairs, entries):
 
 @njit(cache=True, nogil=True)
 def groups_of_pairs(pair_of, group_of_pair, groups):
-    """groups[i] = group_of_pair[pair_of[i]]; negative pairs stay. Returns how many groups are OPEN_END."""
-    num_open = 0
+    """groups[i] = group_of_pair[pair_of[i]]; negative pairs stay. Returns how many groups are OPEN_PAIR, and how many OPEN_END."""
+    open_pairs, open_ends = 0, 0
     for i in range(pair_of.shape[0]):
         group = group_of_pair[pair_of[i]] if pair_of[i] >= 0 else pair_of[i]
         groups[i] = group
-        num_open += group == OPEN_END
-    return num_open
+        open_pairs += group == OPEN_PAIR
+        open_ends += group == OPEN_END
+    return open_pairs, open_ends
+
+
+@njit(cache=True, nogil=True)
+def port_code(port, is_declared):
+    """A port as far as it decides: those of clients, from EPHEMERAL_PORT_MIN on, are alike unless somebody declares them.
+
+    is_declared (65536,); -1, absent, and what is no port are 0 and themselves. 17 bits.
+    """
+    if port < 0 or port > 0xFFFF:
+        return np.int64(0)
+    if port >= EPHEMERAL_PORT_MIN and is_declared[port] == 0:
+        return np.int64(0xFFFF) + 1
+    return np.int64(port) + 1
+
+
+@njit(cache=True, nogil=True)
+def traffic_keys(groups, pair_of, protocol, src_port, dst_port, tcp_flags, is_declared, records, keys):
+    """Keys of the records whose group is OPEN_PAIR: keys (3, m) int32 of pair, ports and the rest; fills records (m,) too.
+
+    keys[1] is 16 bits of either port's code, keys[2] their uppermost bits, whether the flags show SYN and ACK, and protocol + 1.
+    """
+    m = 0
+    for i in range(groups.shape[0]):
+        if groups[i] != OPEN_PAIR:
+            continue
+        src, dst = port_code(np.int64(src_port[i]), is_declared), port_code(np.int64(dst_port[i]), is_declared)
+        flags = np.int64(tcp_flags[i]) & (TCP_SYN | TCP_ACK) if tcp_flags[i] >= 0 else np.int64(0)
+        keys[0, m] = pair_of[i]
+        keys[1, m] = np.int32((((src & 0xFFFF) << 16) | (dst & 0xFFFF)) - 0x80000000)
+        keys[2, m] = np.int32((((np.int64(protocol[i]) + 1) & 0x1FF) << 8) | flags | (src >> 16) | ((dst >> 16) << 2))
+        records[m] = i
+        m += 1
 
 
 @njit(cache=True, nogil=True)
@@ -400,15 +436,40 @@ def sum_groups(groups, num_bytes, packets, is_counted, sums):
 
 @njit(cache=True, nogil=True)
 def sum_classes(groups, class_of_group, num_bytes, packets, sums):
-    """The same by the class of each group; the last row takes records of no group."""
+    """The same for all by the class of each group; the last row takes excluded records, other negative groups are left out."""
     last = sums.shape[0] - 1
     for i in range(groups.shape[0]):
+        if groups[i] < 0 and groups[i] != NOT_RECORDED:
+            continue
         at = class_of_group[groups[i]] if groups[i] >= 0 else last
         sums[at, 0] += 1
         if num_bytes.shape[0] != 0 and num_bytes[i] > 0:
             sums[at, 1] += num_bytes[i]
         if packets.shape[0] != 0 and packets[i] > 0:
             sums[at, 2] += packets[i]
+
+
+@njit(cache=True, nogil=True)
+def sum_marked(marks, groups, num_bytes, packets, sums):
+    """sums[0] += (1, bytes, packets) of the records that are marked, those of a negative group left out."""
+    for i in range(groups.shape[0]):
+        if marks[i] == 0 or groups[i] < 0:
+            continue
+        sums[0, 0] += 1
+        if num_bytes.shape[0] != 0 and num_bytes[i] > 0:
+            sums[0, 1] += num_bytes[i]
+        if packets.shape[0] != 0 and packets[i] > 0:
+            sums[0, 2] += packets[i]
+
+
+@njit(cache=True, nogil=True)
+def sum_positive(values):
+    """Sum of the values above 0."""
+    total = np.int64(0)
+    for i in range(values.shape[0]):
+        if values[i] > 0:
+            total += values[i]
+    return total
 
 
 # --- pairs ------------------------------------------------------------------------------------------------------------------------

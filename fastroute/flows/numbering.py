@@ -63,10 +63,6 @@ class PairNumbering:
     """Numbers pairs of rows; one 64-bit word a pair, half of the words empty. Not to be shared between threads."""
 
     def __init__(self) -> None:
-        self.clear()
-
-    def clear(self) -> None:
-        """Forget all pairs."""
         self._entries = np.full(2 * _FIRST_SLOTS, NO_ENTRY, np.uint64)
         self._src, self._dst = np.empty(_FIRST_SLOTS, np.int32), np.empty(_FIRST_SLOTS, np.int32)
         self.size = 0

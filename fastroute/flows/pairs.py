@@ -54,7 +54,12 @@ class PairWalker:
             side: depends_on_time or any(source.side == side and source.column not in _OF_NO_PORT for source in sources)
             for side in ("src", "dst")
         }
-        offsets = compiled.tables.ports.host_offsets
+        ports = compiled.tables.ports
+        self.declared_ports = np.zeros(1 << 16, np.uint8)
+        """(65536,) 1 for the ports that somebody declares as served."""
+        for keys in (ports.keys, ports.node_ports, ports.host_keys):
+            self.declared_ports[keys & 0xFFFF] = 1
+        offsets = ports.host_offsets
         self._has_host_ports = np.append((np.diff(offsets) > 0) & (compiled.rows.kind[: len(offsets) - 1] == Kind.NODE), False)
 
     def walk(self, src_row: I32, dst_row: I32) -> PairAnswers:
@@ -72,10 +77,13 @@ class PairWalker:
             if name != "opener":
                 is_open |= column != other
         is_open |= self._depends_on_ports(src_row, dst_row)
-        doubts = doubts_of(self.compiled, by_src, packet_addresses=True)
-        codes = [getattr(by_src, name) for name in _CLASS]
-        classes = np.stack([*codes, doubts if doubts is not None else absent]).astype(np.int32)
-        return PairAnswers(by_src, classes, is_open)
+        return PairAnswers(by_src, self.classes(by_src), is_open)
+
+    def classes(self, answers: Answers) -> I32:
+        """(NUM_CLASS_CODES, n): what the account sums by."""
+        doubts = doubts_of(self.compiled, answers, packet_addresses=True)
+        codes = [getattr(answers, name) for name in _CLASS]
+        return np.stack([*codes, doubts if doubts is not None else np.full(len(answers.attribution), -1, np.int8)]).astype(np.int32)
 
     def _depends_on_ports(self, src_row: I32, dst_row: I32) -> NDArray[np.bool_]:
         """Pairs of which a port may make a host-network pod."""
