@@ -195,7 +195,7 @@ def _check_apart(found: Found, out: Path) -> None:
     for folder in found.folders:
         if real.is_relative_to(folder.resolve()):
             raise OutputError(f"{out}: lies inside the logs ({folder}); name a folder elsewhere")
-    for parent in {file.path.parent for file in found.files}:
+    for parent in sorted({file.path.parent for file in found.files}):
         if parent.resolve().is_relative_to(real):
             raise OutputError(f"{out}: logs lie inside of it ({parent}); name a folder elsewhere")
 
