@@ -6,8 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-from numba import njit
 from numpy.typing import NDArray
 
 from fastroute.datapath import Answers, Compiled, Questions, walk
@@ -15,13 +13,11 @@ from fastroute.datapath.history import Timed, at_best, at_time, put_rows
 from fastroute.errors import InputError
 from fastroute.flows.columns import int_column, one_array
 from fastroute.flows.fields import Fields
+from fastroute.flows.time_kernels import TRAIL, bounds, fill_stretches
 
 I64 = NDArray[np.int64]
 
-TRAIL = 60
-"""Seconds by which the times of a record may trail its packets. Source: VPC User Guide, flow log records, fields start and end."""
 _FIRST_MILLISECONDS = 10**11
-_NEVER = 1 << 62
 
 
 class Stretches(NamedTuple):
@@ -95,32 +91,6 @@ def _seconds(column: pa.ChunkedArray | pa.Array, name: str) -> I64:
         return int_column(column, name, np.int64)
     if kind.tz is None:
         raise InputError(f"{name} holds times without a zone; cast it to timestamp('s', 'UTC') if they are UTC, or to seconds since 1970")
-    seconds = pc.cast(one_array(column), pa.timestamp("s", kind.tz), safe=False)
-    return int_column(pc.cast(seconds, pa.int64()), name, np.int64)
-
-
-@njit(cache=True, nogil=True)
-def bounds(start):
-    """Earliest and latest of start (n,) int64, records without one (-1) aside; (_NEVER, -1) where there is none."""
-    earliest, latest = np.int64(_NEVER), np.int64(-1)
-    for i in range(start.shape[0]):
-        if start[i] >= 0:
-            earliest = min(earliest, start[i])
-            latest = max(latest, start[i])
-    return earliest, latest
-
-
-@njit(cache=True, nogil=True)
-def fill_stretches(start, end, begin, until):
-    """start, end (n,) int64, -1 where absent -> the stretch of each record. Returns the earliest begin.
-
-    Clocks that were set back write an end before the start: the stretch is from the earlier to the later.
-    """
-    earliest = np.int64(_NEVER)
-    for i in range(start.shape[0]):
-        if start[i] < 0 or end[i] < 0:
-            begin[i], until[i] = _NEVER, -1
-        else:
-            begin[i], until[i] = min(start[i], end[i]) - TRAIL, max(start[i], end[i])
-            earliest = min(earliest, begin[i])
-    return earliest
+    # A cast brings pyarrow.compute along, 0.1 s: paid for timestamps only, which flow logs do not have.
+    seconds = one_array(column).cast(pa.timestamp("s", kind.tz), safe=False)
+    return int_column(seconds.cast(pa.int64()), name, np.int64)
