@@ -12,6 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from fastroute.errors import OutputError
+from fastroute.io.attempt import ATTEMPTS
 from fastroute.io.journal import Journal, Record, read_journal
 from fastroute.io.lock import LOCK, FolderLock
 from fastroute.io.manifest import FileEntry, difference, output_of
@@ -54,6 +55,7 @@ class OutputFolder:
         self._folders: set[Path] = set()
         self._files: set[Path] = set()
         self._temporaries: set[Path] = set()
+        self._lent: set[Path] = set()
         self._lock: FolderLock | None = None
         self._journal: Journal | None = None
         self._has_journal = False
@@ -95,6 +97,21 @@ class OutputFolder:
         self._files.add(target)
         return target
 
+    def lend(self, relative: PurePosixPath) -> None:
+        """Let other processes make a file and put it in its place; see `io.attempt`."""
+        assert self._journal is not None
+        self._journal.begin(str(relative))
+        target = self.folder / relative
+        for folder in (target.parent, self.folder / ATTEMPTS):
+            self._make_folder(folder)
+        self._lent.add(target)
+
+    def take_back(self, relative: PurePosixPath) -> None:
+        """A file that was lent is in its place."""
+        target = self.folder / relative
+        self._lent.discard(target)
+        self._files.add(target)
+
     def note(self, entry: FileEntry) -> None:
         """Note what a published file is: a run that goes on may keep it."""
         assert self._journal is not None
@@ -121,6 +138,7 @@ class OutputFolder:
         target = self.folder / MANIFEST
         temporary = _temporary(target)
         self._temporaries.add(temporary)
+        shutil.rmtree(self.folder / ATTEMPTS, ignore_errors=True)
         try:
             with temporary.open("wb") as file:
                 file.writelines(manifest)
@@ -136,7 +154,8 @@ class OutputFolder:
 
     def abandon(self) -> None:
         """Leave the folder as a run that does not finish leaves it: as it was before, or such that a run can go on with it."""
-        for path in self._temporaries:
+        shutil.rmtree(self.folder / ATTEMPTS, ignore_errors=True)
+        for path in (*self._temporaries, *self._lent):
             with contextlib.suppress(OSError):
                 path.unlink()
         if self.can_go_on:
@@ -160,6 +179,7 @@ class OutputFolder:
 
     def _take_over(self, run: Mapping[str, Any]) -> None:
         """See to what an earlier run left."""
+        shutil.rmtree(self.folder / ATTEMPTS, ignore_errors=True)
         manifest, journal = self.folder / MANIFEST, self.folder / UNFINISHED
         if not manifest.exists() and not journal.exists():
             if any(path.name != LOCK for path in self.folder.iterdir()):

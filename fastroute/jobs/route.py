@@ -6,7 +6,7 @@ import hashlib
 import os
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ from fastroute.api.ahead import num_threads
 from fastroute.datapath import path_tables, to_arrays
 from fastroute.errors import FastrouteError, InputError, OutputError
 from fastroute.flows import Account, Fields, choose_columns, find_fields, output_fields
+from fastroute.io.attempt import Attempt
 from fastroute.io.flowlogs import FlowFile, Found, InputFile, discover, open_flows
 from fastroute.io.manifest import Entries, FileEntry, Manifest, Skipped, content_of, decoded_entry, encoded_entry, versions
 from fastroute.io.outputs import PATHS, Mode, OutputFolder
@@ -50,6 +51,11 @@ class Settings(NamedTuple):
         return {**self._asdict(), "columns": list(self.columns), "compression": COMPRESSION}
 
 
+Elsewhere = Callable[[Sequence[InputFile], Settings, Path], Iterable[FileEntry]]
+"""Has files routed by other processes, each by `route_file` into the given folder of a run, and yields the entries of those that are done;
+the run routes the others itself."""
+
+
 def route_files(
     paths: Paths,
     snapshot: Snapshot | Engine,
@@ -65,6 +71,7 @@ def route_files(
     simulated: bool | None = None,
     write: str = "auto",
     progress: Progress | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> Manifest:
     """Route every record of flow logs, or of tables of questions, into a folder.
 
@@ -98,6 +105,8 @@ def route_files(
         Whether the columns of the input are copied as bytes, or decoded and encoded again; by default the former where that can be.
     progress : callable, optional
         Called with ("route", records written, records in all; 0 while that is not known).
+    elsewhere : callable, optional
+        Has the files routed by other processes or machines, as `fastroute.spark` does.
 
     Returns
     -------
@@ -124,13 +133,15 @@ def route_files(
     engine = snapshot.compile() if isinstance(snapshot, Snapshot) else snapshot
     made_with = {"versions": versions(), "settings": settings.to_dict(), "snapshot": {**engine.describe(), "sha256": fingerprint(engine)}}
     run = _Run(engine, settings)
-    if mode in {"new", "overwrite"}:
+    if mode in {"new", "overwrite"} and elsewhere is None:
         # Before the folder is touched: an earlier output is not given up for a run that cannot begin.
         run.open_early(found.files)
     outputs = OutputFolder(folder, made_with, mode)
     try:
         plan = make_plan(found.files, outputs, keeps_vanished=incremental)
-        if mode not in {"new", "overwrite"}:
+        if elsewhere is not None:
+            plan = run.send(plan, outputs, elsewhere)
+        if mode not in {"new", "overwrite"} or elsewhere is not None:
             run.open_early(plan.todo)
         run.go(plan, outputs, num_threads(threads), progress)
         _write_paths(outputs, engine)
@@ -162,6 +173,26 @@ def route_files(
             raise outputs.failure(folder, error) from error
         raise
     return manifest
+
+
+def route_file(file: InputFile, engine: Engine, settings: Settings, folder: Path, *, threads: int = 1) -> FileEntry:
+    """Route one file into the folder of a run that another process leads; may be done again, and by several processes at once.
+
+    Raises
+    ------
+    InputError
+        The file is not what it should be.
+    OSError
+        The output cannot be written.
+    """
+    run = _Run(engine, settings._replace(on_error="stop"))
+    try:
+        run.go(Plan([file], {}, [], [], []), Attempt(folder), threads, None)
+    except BaseException:
+        run.abandon()
+        run.outputs.discard(output_place(file.relative))
+        raise
+    return decoded_entry(run.entries[str(output_place(file.relative))])
 
 
 def listed(paths: Paths) -> list[str | os.PathLike[str]]:
@@ -226,7 +257,7 @@ class _Run:
         self.entries: dict[str, bytes] = {}
         self.skipped: list[Skipped] = []
         self.routed_records = 0
-        self.outputs: OutputFolder
+        self.outputs: OutputFolder | Attempt
         self.reporter: Reporter
         self.at_work: set[_FileWork] = set()
         self._early: deque[_Opened] = deque()
@@ -237,7 +268,7 @@ class _Run:
         self._num_early = min(len(files), EARLY_FILES)
         self._early.extend(self._opened(files[: self._num_early]))
 
-    def go(self, plan: Plan, outputs: OutputFolder, threads: int, progress: Progress | None) -> None:
+    def go(self, plan: Plan, outputs: OutputFolder | Attempt, threads: int, progress: Progress | None) -> None:
         """Route what is to be routed, and count what is kept."""
         self.outputs = outputs
         self.skipped += plan.lost
@@ -248,13 +279,22 @@ class _Run:
         self.reporter = Reporter(progress, "route", sum(opened.source.num_rows for opened in self._early) if is_all_known else 0)
         run_all(self._works(plan.todo[self._num_early :]), threads, self._go_on)
 
-    def done(self, work: _FileWork, entry: FileEntry) -> None:
+    def send(self, plan: Plan, outputs: OutputFolder, elsewhere: Elsewhere) -> Plan:
+        """Have files routed by others; what is left to do comes back."""
+        self.outputs = outputs
+        for file in plan.todo:
+            outputs.lend(output_place(file.relative))
+        for entry in elsewhere(plan.todo, self.settings, outputs.folder):
+            outputs.take_back(PurePosixPath(entry.output))
+            self.done(entry)
+        return plan._replace(todo=[file for file in plan.todo if str(output_place(file.relative)) not in self.entries])
+
+    def done(self, entry: FileEntry) -> None:
         """Take a finished file into account; one at a time."""
         self.outputs.note(entry)
         self.entries[entry.output] = encoded_entry(entry)
         self.totals.add(entry.account)
         self.routed_records += entry.records
-        self.at_work.discard(work)
 
     def abandon(self) -> None:
         """Let go of all files that are half written."""
@@ -370,7 +410,8 @@ class _FileWork:
             records=account.records,
             account=account.to_dict(),
         )
-        self._run.done(self, noted)
+        self._run.done(noted)
+        self._run.at_work.discard(self)
 
     def abandon(self) -> None:
         """Let go of a file that is half written."""
