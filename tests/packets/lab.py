@@ -7,12 +7,14 @@ one is everything outside. Packets are sent between these namespaces only.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import shutil
 import socket
 import struct
 import subprocess
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -95,6 +97,7 @@ class Lab:
         self.taps = {name: self.inside(name, self._tap) for name in self.names}
         for tap in self.taps.values():
             self._undo.callback(tap.close)
+        self._await_stamps()
 
     def _namespace(self, name: str) -> None:
         real = f"fr-packets-{os.getpid()}-{len(self.names)}"
@@ -181,6 +184,24 @@ class Lab:
             ],
         )
 
+    def _await_stamps(self) -> None:
+        """The kernel begins to stamp packets some time after it was asked to; until then a stamp is the moment of reading, in no order."""
+        tap, lonely = self.taps[VPC], self.udp(VPC, "127.0.0.1", 0)
+        lonely.connect(lonely.getsockname())
+        for _ in range(500):
+            lonely.send(b"stamp")
+            time.sleep(0.01)
+            read_at = time.time_ns()
+            stamps = []
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    stamps.append(stamp_of(tap.recvmsg(64, 128)[1]))
+            if stamps and max(stamps) < read_at - 5_000_000:
+                break
+        else:
+            raise AssertionError("the kernel does not stamp packets")
+        lonely.close()
+
     # --- sending and seeing
 
     def inside(self, name: str, work: Callable[[], T]) -> T:
@@ -237,14 +258,19 @@ class Lab:
                     break
                 if protocol != ETH_P_IP or device == "lo" or not is_wanted(packet):
                     continue
-                stamp = next(data for level, what, data in extra if (level, what) == (socket.SOL_SOCKET, SO_TIMESTAMPNS))
-                seconds, nanoseconds = struct.unpack("qq", stamp[:16])
                 direction = "out" if kind == PACKET_OUTGOING else "in"
-                seen.append((seconds * 10**9 + nanoseconds, Crossing(name, device, direction, socket.inet_ntoa(packet[12:16]))))
+                seen.append((stamp_of(extra), Crossing(name, device, direction, socket.inet_ntoa(packet[12:16]))))
         return [crossing for _, crossing in sorted(seen, key=lambda item: item[0])]
 
 
 _ROUTER = {"rp_filter": 0, "proxy_arp": 1, "send_redirects": 0, "forwarding": 1}
+
+
+def stamp_of(extra: Sequence[tuple[int, int, bytes]]) -> int:
+    """When a packet passed the tap, in nanoseconds."""
+    stamp = next(data for level, what, data in extra if (level, what) == (socket.SOL_SOCKET, SO_TIMESTAMPNS))
+    seconds, nanoseconds = struct.unpack("qq", stamp[:16])
+    return int(seconds * 10**9 + nanoseconds)
 
 
 def why_not() -> str:

@@ -7,12 +7,14 @@ import random
 import socket
 import struct
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 import pytest
 
 from fastroute.datapath import Explainer
-from fastroute.datapath.explain import Explanation
 from fastroute.datapath.flows import Flow
+from fastroute.datapath.owners import End
+from fastroute.datapath.ways import Path
 from fastroute.topology import RouteTable, TargetKind, Topology, Vpc, VpcRoute
 from fastroute.vocab import UDP, Disposition
 from tests import zoo
@@ -22,6 +24,7 @@ REFUSED = why_not()
 pytestmark = pytest.mark.skipif(bool(REFUSED), reason=f"no cluster of namespaces here: {REFUSED}")
 
 SERVER_PORT = 7000
+ARRIVED = {Disposition.DELIVERED, Disposition.EXITS_NETWORK}
 QUIET_SECONDS = 0.1
 """How long a packet is waited for that should be dropped; one hop takes some 10 microseconds."""
 ARRIVAL_SECONDS = 10.0
@@ -78,47 +81,60 @@ MODES = {
 }
 
 
-def expected(lab: Lab, found: Explanation, source: str, target: str) -> list[Crossing]:
-    """The crossings that the walk's answer means."""
-    devices = enis_of(lab.plans)
-    path, wire = found.path, found.path.wire_src or found.flow.src
-    out = [Crossing(source, "eth0", "out", found.flow.src)] if source.startswith("pod") or source == OUTSIDE else []
-    sender = found.src.node.name if found.src.node else ""
-    receiver = found.dst.node.name if found.dst.node else ""
-    veth = {attached.pod.name: attached.veth for plan in lab.plans for attached in plan.pods}
-    if source in veth:
-        out.append(Crossing(sender, veth[source], "in", found.flow.src))
-    if path.out_eni is not None:
-        out.append(Crossing(sender, devices[path.out_eni][1], "out", wire))
-        out.append(Crossing(VPC, "", "in", wire))
-    elif source == OUTSIDE:
-        out.append(Crossing(VPC, "", "in", wire))
-    if path.disposition is Disposition.SOURCE_CHECK:
-        return out
-    if path.out_eni is not None or source == OUTSIDE:
-        out.append(Crossing(VPC, "", "out", wire))
-    if target == OUTSIDE:
-        return [*out, Crossing(OUTSIDE, "eth0", "in", wire)]
-    if path.in_eni is not None:
-        out.append(Crossing(receiver, devices[path.in_eni][1], "in", wire))
-    if target in veth:
-        out.append(Crossing(receiver, veth[target], "out", wire))
-        out.append(Crossing(target, "eth0", "in", wire))
-    return out
-
-
-def observed(lab: Lab, token: bytes) -> list[Crossing]:
-    """What the taps saw of a packet; the VPC's own devices are nobody's affair."""
-    seen = lab.crossings(lambda packet: packet[9] == socket.IPPROTO_UDP and packet.endswith(token))
-    return [crossing._replace(device="") if crossing.namespace == VPC else crossing for crossing in seen]
-
-
 @dataclass(frozen=True)
 class Place:
     """Somewhere to send from and to."""
 
     namespace: str
     addr: str
+
+
+def expected(lab: Lab, path: Path, source: Place, target: Place, *, sender: str, receiver: str, behind: str = "") -> list[Crossing]:
+    """The crossings that a way means.
+
+    Parameters
+    ----------
+    sender, receiver : nodes of the two ends, or empty
+    behind : pod to which the receiver's node translates the packet back, where it arrives under the node's own address
+    """
+    devices = enis_of(lab.plans)
+    wire = path.wire_src or source.addr
+    veth = {attached.pod.name: attached.veth for plan in lab.plans for attached in plan.pods}
+    out = [Crossing(source.namespace, "eth0", "out", source.addr)] if source.namespace not in devices_of_nodes(lab) else []
+    if source.namespace in veth:
+        out.append(Crossing(sender, veth[source.namespace], "in", source.addr))
+    crosses_vpc = path.out_eni is not None or source.namespace == OUTSIDE
+    if path.out_eni is not None:
+        out.append(Crossing(sender, devices[path.out_eni][1], "out", wire))
+    if crosses_vpc:
+        out.append(Crossing(VPC, "", "in", wire))
+    if path.disposition is Disposition.SOURCE_CHECK:
+        return out
+    if crosses_vpc:
+        out.append(Crossing(VPC, "", "out", wire))
+    if target.namespace == OUTSIDE:
+        return [*out, Crossing(OUTSIDE, "eth0", "in", wire)]
+    if path.in_eni is not None:
+        out.append(Crossing(receiver, devices[path.in_eni][1], "in", wire))
+    pod = behind or target.namespace
+    if pod in veth:
+        out.append(Crossing(receiver, veth[pod], "out", wire))
+        out.append(Crossing(pod, "eth0", "in", wire))
+    return out
+
+
+def devices_of_nodes(lab: Lab) -> set[str]:
+    return {plan.node.name for plan in lab.plans}
+
+
+def node_name(end: End) -> str:
+    return end.node.name if end.node is not None else ""
+
+
+def observed(lab: Lab, token: bytes) -> list[Crossing]:
+    """What the taps saw of a packet; the VPC's own devices are nobody's affair."""
+    seen = lab.crossings(lambda packet: packet[9] == socket.IPPROTO_UDP and packet.endswith(token))
+    return [crossing._replace(device="") if crossing.namespace == VPC else crossing for crossing in seen]
 
 
 def places(lab: Lab) -> list[Place]:
@@ -132,29 +148,53 @@ def test_packets_go_where_the_walk_says(mode):
     topology = MODES[mode]
     explainer = Explainer(topology)
     differing = []
-    sent = 0
+    sent = answered = 0
     with Lab(topology) as lab:
         everywhere = places(lab)
         servers = {place: lab.udp(place.namespace, place.addr, SERVER_PORT) for place in everywhere}
+        place_of = {place.addr: place for place in everywhere}
         for source, target in itertools.permutations(everywhere, 2):
             client = lab.udp(source.namespace, source.addr, 0)
             token = struct.pack("!QQ", next(_tokens), len(everywhere))
             client.sendto(token, (target.addr, SERVER_PORT))
             flow = Flow(source.addr, target.addr, UDP, client.getsockname()[1], SERVER_PORT)
             found = explainer.explain(flow, "vpc-a")
-            arrives = found.path.disposition in {Disposition.DELIVERED, Disposition.EXITS_NETWORK}
+            arrives = found.path.disposition in ARRIVED
             servers[target].settimeout(ARRIVAL_SECONDS if arrives else QUIET_SECONDS)
             try:
                 data, answered_to = servers[target].recvfrom(100)
                 assert data == token
             except TimeoutError:
                 answered_to = None
-            seen, wanted = observed(lab, token), expected(lab, found, source.namespace, target.namespace)
+            ends = {"sender": node_name(found.src), "receiver": node_name(found.dst)}
+            seen, wanted = observed(lab, token), expected(lab, found.path, source, target, **ends)
             sent += 1
             if seen != wanted or arrives != (answered_to is not None):
                 differing.append((source, target, found.path.disposition, answered_to, seen, wanted))
+            if answered_to is None:
+                client.close()
+                continue
+            # The answer goes to whom the server saw: to the node, where the client was translated, which hands it back.
+            seen_as = place_of[answered_to[0]]
+            back = explainer.ways.way(found.dst, explainer.owners.find("vpc-a", ip_address(seen_as.addr)), opened_by_src=False)
+            answer = token + b"answer"
+            comes_back = back.disposition in ARRIVED
+            client.settimeout(ARRIVAL_SECONDS if comes_back else QUIET_SECONDS)
+            servers[target].sendto(answer, answered_to)
+            try:
+                assert client.recvfrom(100) == (answer, (target.addr, SERVER_PORT))
+                has_come_back = True
+            except TimeoutError:
+                has_come_back = False
+            behind = source.namespace if seen_as != source else ""
+            ends = {"sender": node_name(found.dst), "receiver": node_name(found.src), "behind": behind}
+            seen, wanted = observed(lab, answer), expected(lab, back, target, seen_as, **ends)
+            answered += 1
+            if seen != wanted or comes_back != has_come_back:
+                differing.append((target, seen_as, back.disposition, "answer", seen, wanted))
             client.close()
         for server in servers.values():
             server.close()
     assert sent == len(everywhere) * (len(everywhere) - 1)
-    assert not differing, f"{len(differing)} of {sent}: {differing[:3]}"
+    assert answered > sent // 2
+    assert not differing, f"{len(differing)} of {sent + answered}: {differing[:3]}"
