@@ -1,13 +1,16 @@
-"""Every look-up beside its peers: `make bench-peers`, or `python -m benchmarks.run [--rounds R] [--only WORD] [--json PATH]`.
+"""Every look-up beside its peers: `make bench-peers`, or `python -m benchmarks.run [--runs R] [--rounds R] [--only WORD] [--json PATH]`.
 
 Answers are compared first. Then ours and the peers run alternately, and the ratio of a round is that of neighbours in time: absolute
-times move with the machine, ratios hardly. `--readme` puts the table between the README's marker comments.
+times move with the machine, ratios hardly. All of it is built and measured anew in every run, since where tables come to lie, and who
+else uses the machine, changes little inside a run and much between them: a row is the median of the runs, with their range.
+`--readme` puts the table between the README's marker comments.
 """
 
 import argparse
 import json
 import platform
 import statistics
+import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -38,22 +41,31 @@ def measure(row, num_rounds):
         ours.append(_seconds(row.ours, clock) / row.num_items)
         if times:
             ratios.append(min(theirs[-1] for theirs in times.values()) / ours[-1])
-    middles = {name: statistics.median(theirs) for name, theirs in times.items()}
-    middle = statistics.median(ours)
-    best = min(middles, key=middles.get, default=None)
     return {
         "work": row.work,
-        "ns": middle * 1e9,
-        "millions_per_s": 1e-6 / middle,
-        "ms": middle * row.num_items * 1e3,
-        "spread": (max(ours) - min(ours)) / middle,
-        "peer": best,
-        "peers_ns": {name: seconds * 1e9 for name, seconds in middles.items()},
+        "ns": statistics.median(ours) * 1e9,
+        "ms": statistics.median(ours) * row.num_items * 1e3,
+        "peers_ns": {name: statistics.median(theirs) * 1e9 for name, theirs in times.items()},
         "ratio": statistics.median(ratios) if ratios else None,
-        "ratios": ratios,
         "goal": row.goal or None,
         "megabytes": row.memory / 1e6,
     }
+
+
+def over_runs(runs):
+    """The same row of several runs as one: medians, and [least, most] of what is ours."""
+    first = runs[0]
+
+    def middle(pick):
+        return statistics.median(map(pick, runs))
+
+    merged = first | {key: middle(lambda run, key=key: run[key]) for key in ("ns", "ms")}
+    merged["peers_ns"] = {name: middle(lambda run, name=name: run["peers_ns"][name]) for name in first["peers_ns"]}
+    for key in ("ns", "ms", "ratio"):
+        if first[key] is not None:
+            merged[key] = middle(lambda run, key=key: run[key])
+            merged[f"{key}_range"] = [least_or_most(run[key] for run in runs) for least_or_most in (min, max)]
+    return merged | {"millions_per_s": 1e3 / merged["ns"], "runs": runs}
 
 
 def machine(with_dpdk):
@@ -66,13 +78,24 @@ def machine(with_dpdk):
 
 def cells(got):
     """One line of the table, as text."""
-    took = f"{got['ms']:.1f} ms" if is_once(got) else f"{got['ns']:.2f} ns"
+    unit = "ms" if is_once(got) else "ns"
+    took, took_range = f"{_figure(got[unit])} {unit}", _range(got[f"{unit}_range"])
     speed = "" if is_once(got) else f"{got['millions_per_s']:.0f}"
-    ratio, goal = (f"{got[key]:.3g}" if got[key] else "" for key in ("ratio", "goal"))
-    unit = 1e-6 * got["ms"] * 1e6 / got["ns"] if is_once(got) else 1.0  # a peer's ns an item as ms
-    peers = ", ".join(f"{name} {ns * unit:.3g}" for name, ns in got["peers_ns"].items())
+    ratio, goal = (_figure(got[key]) if got[key] else "" for key in ("ratio", "goal"))
+    ratio_range = _range(got["ratio_range"]) if got["ratio"] else ""
+    scale = got["ms"] / got["ns"] if is_once(got) else 1.0  # a peer's ns an item as ms
+    peers = ", ".join(f"{name} {_figure(ns * scale)}" for name, ns in got["peers_ns"].items())
     memory = f"{got['megabytes']:.1f}" if got["megabytes"] else ""
-    return [got["work"], took, speed, f"{got['spread']:.0%}", ratio, goal, peers, memory]
+    return [got["work"], took, took_range, speed, ratio, ratio_range, goal, peers, memory]
+
+
+def _figure(number):
+    """Three digits, without an exponent."""
+    return f"{number:.0f}" if number >= 100 else f"{number:.3g}"
+
+
+def _range(least_and_most):
+    return "–".join(map(_figure, least_and_most))
 
 
 def is_once(got):
@@ -80,18 +103,18 @@ def is_once(got):
     return got["work"].endswith("build") or "first call" in got["work"]
 
 
-HEADS = ["work", "ours", "M/s", "spread", "ratio", "goal", "peers", "MB"]
+HEADS = ["work", "ours", "range", "M/s", "ratio", "range", "goal", "peers", "MB"]
 
 
-def markdown(here, num_rounds, results):
+def markdown(here, num_runs, num_rounds, results):
     lines = [
-        f"Median of {num_rounds} rounds, one core unless said otherwise; ratio is the fastest peer's time by ours, taken round by round. "
-        + "Peers and ours in ns an item, or ms where ours is in ms. "
+        f"Medians of {num_runs} full runs of {num_rounds} rounds each, and the range of the runs; one core unless said otherwise. "
+        + "Ratio is the fastest peer's time by ours, taken round by round. Peers and ours in ns an item, or ms where ours is in ms. "
         + ", ".join(f"{name} {value}" for name, value in here.items())
         + ".",
         "",
         "| " + " | ".join(HEADS) + " |",
-        "|---|" + "---:|" * 5 + "---|---:|",
+        "|---|" + "---:|" * 6 + "---|---:|",
     ]
     return "\n".join(lines + ["| " + " | ".join(cells(got)) + " |" for got in results])
 
@@ -108,8 +131,9 @@ def write_readme(text):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=10_000_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", default="", help="a word: start, cluster, IPv4, IPv6, growth, tables, text")
+    parser.add_argument("--runs", type=int, default=3, help="full runs, of which the table gives medians and ranges")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of a run, ours and the peers in turns")
+    parser.add_argument("--only", default="", help="a word: start, cluster, IPv4, IPv6, growth, tables, step, text")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--readme", action="store_true", help="write the table into the README")
     given = parser.parse_args()
@@ -118,16 +142,22 @@ def main():
         print(f"without DPDK: {why}")
     here = machine(peer.version if peer else "")
     print(" · ".join(f"{name} {value}" for name, value in here.items()))
-    formats = "{:<38} {:>11} {:>6} {:>6} {:>6} {:>5}  {:<60} {:>6}"
-    print(formats.format(*HEADS))
-    results = []
-    for row in rows(given.rows, peer, given.only):
-        results.append(measure(row, given.rounds))
-        print(formats.format(*cells(results[-1])), flush=True)
+    runs = {}
+    for number in range(1, given.runs + 1):
+        begin = time.perf_counter()
+        for row in rows(given.rows, peer, given.only):
+            runs.setdefault(row.work, []).append(measure(row, given.rounds))
+            print(f"run {number}: {row.work}".ljust(60), end="\r", file=sys.stderr, flush=True)
+        print(f"run {number} of {given.runs}: {time.perf_counter() - begin:.0f} s".ljust(60), file=sys.stderr, flush=True)
+    results = [over_runs(same) for same in runs.values()]
+    formats = "{:<38} {:>8} {:>11} {:>6} {:>6} {:>11} {:>5}  {:<60} {:>6}"
+    for line in (HEADS, *map(cells, results)):
+        print(formats.format(*line))
     if given.json:
-        given.json.write_text(json.dumps({"machine": here, "rows": given.rows, "rounds": given.rounds, "results": results}, indent=1))
+        about = {"machine": here, "rows": given.rows, "runs": given.runs, "rounds": given.rounds}
+        given.json.write_text(json.dumps(about | {"results": results}, indent=1))
     if given.readme:
-        write_readme(markdown(here, given.rounds, results))
+        write_readme(markdown(here, given.runs, given.rounds, results))
 
 
 if __name__ == "__main__":

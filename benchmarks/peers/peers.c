@@ -27,9 +27,11 @@ int peers_start(void)
 {
 	char *arguments[] = {"peers", "--no-huge", "--no-pci", "--no-telemetry", "-m", "4096", "-l", "0",
 			     "--log-level", "1",
+			     /* no files that a second process would find locked */
+			     "--no-shconf",
 			     /* DPDK stays at 256 bits unless told, and then refuses its AVX-512 look-ups */
 			     "--force-max-simd-bitwidth=512"};
-	return rte_eal_init(11, arguments) < 0 ? -1 : 0;
+	return rte_eal_init(12, arguments) < 0 ? -1 : 0;
 }
 
 const char *peers_version(void)
