@@ -5,21 +5,28 @@ from __future__ import annotations
 from typing import Any
 
 from fastroute.flows import Account
+from fastroute.flows.account import MOST_REUSED
+from fastroute.flows.legs import Leg
 
-_SORTED = ("path_classes", "dispositions")
 _PARTS = ("attributed", "ambiguous", "unknown", "excluded")
 _MEASURES = ("records", "bytes", "packets")
 
 
 class Totals:
-    """Sums of accounts."""
+    """Sums of accounts; the same in whatever order they come.
+
+    Of reused addresses each file's account names those with the most bytes, and the total those with the most among these.
+    """
 
     def __init__(self) -> None:
         self._total: dict[str, Any] = Account().to_dict()
+        self._reused: dict[tuple[str, ...], dict[str, int]] = {}
 
     def add(self, account: dict[str, Any]) -> None:
         """Add the account of a file."""
         _add(self._total, account)
+        for each in account["ambiguous"]["reused"]:
+            _add(self._reused.setdefault(tuple(each["candidates"]), {}), {measure: each[measure] for measure in _MEASURES})
 
     @property
     def attributed_share(self) -> float:
@@ -41,18 +48,23 @@ class Totals:
             whole, parts = total["input"][measure], sum(total[part][measure] for part in _PARTS)
             if parts != whole:
                 raise AssertionError(f"the account of the run holds {parts} {measure}; read were {whole}")
-        ordered = {name: dict(sorted(total[name].items(), key=_largest_first)) for name in _SORTED}
-        return {**total, **ordered, "attributed_share": self.attributed_share}
+        ambiguous = {**total["ambiguous"], "by_doubt": _largest_first(total["ambiguous"]["by_doubt"]), "reused": self._most_reused()}
+        legs = {"legs": {leg.name: total["legs"][leg.name] for leg in Leg if leg.name in total["legs"]}} if "legs" in total else {}
+        sorted_ones = {name: _largest_first(total[name]) for name in ("path_classes", "dispositions")}
+        return {**total, "ambiguous": ambiguous, **legs, **sorted_ones, "attributed_share": self.attributed_share}
+
+    def _most_reused(self) -> list[dict[str, Any]]:
+        most = sorted(self._reused.items(), key=lambda item: (-item[1]["bytes"], -item[1]["records"], item[0]))[:MOST_REUSED]
+        return [{"candidates": list(candidates), **measures} for candidates, measures in most]
 
 
-def _largest_first(item: tuple[str, dict[str, int]]) -> tuple[int, int, str]:
-    name, measures = item
-    return -measures["bytes"], -measures["records"], name
+def _largest_first(sums: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
+    return dict(sorted(sums.items(), key=lambda item: (-item[1]["bytes"], -item[1]["records"], item[0])))
 
 
 def _add(total: dict[str, Any], part: dict[str, Any]) -> None:
     for name, value in part.items():
         if isinstance(value, dict):
             _add(total.setdefault(name, {}), value)
-        else:
+        elif isinstance(value, int):
             total[name] = total.get(name, 0) + value
