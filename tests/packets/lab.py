@@ -186,7 +186,8 @@ class Lab:
 
     def _await_stamps(self) -> None:
         """The kernel begins to stamp packets some time after it was asked to; until then a stamp is the moment of reading, in no order."""
-        tap, lonely = self.taps[VPC], self.udp(VPC, "127.0.0.1", 0)
+        tap, lonely = self.taps[VPC], self.inside(VPC, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        lonely.bind(("127.0.0.1", 0))
         lonely.connect(lonely.getsockname())
         for _ in range(500):
             lonely.send(b"stamp")
@@ -236,31 +237,17 @@ class Lab:
         tap.setblocking(False)
         return tap
 
-    def udp(self, name: str, addr: str, port: int) -> socket.socket:
-        """A socket in a namespace."""
-
-        def open_socket() -> socket.socket:
-            opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            opened.bind((addr, port))
-            return opened
-
-        return self.inside(name, open_socket)
-
-    def crossings(self, is_wanted: Callable[[bytes], bool]) -> list[Crossing]:
-        """Take what the taps hold, in order of time, of the packets that are wanted."""
-        seen: list[tuple[int, Crossing]] = []
+    def seen(self) -> list[tuple[bytes, Crossing]]:
+        """Take what the taps hold of IPv4 packets, in order of time."""
+        found: list[tuple[int, bytes, Crossing]] = []
         for name, tap in self.taps.items():
-            while True:
-                try:
+            with contextlib.suppress(BlockingIOError):
+                while True:
                     packet, extra, _, (device, protocol, kind, *_) = tap.recvmsg(2048, 128)
-                except BlockingIOError:
-                    break
-                if protocol != ETH_P_IP or device == "lo" or not is_wanted(packet):
-                    continue
-                direction = "out" if kind == PACKET_OUTGOING else "in"
-                seen.append((stamp_of(extra), Crossing(name, device, direction, socket.inet_ntoa(packet[12:16]))))
-        return [crossing for _, crossing in sorted(seen, key=lambda item: item[0])]
+                    if protocol == ETH_P_IP and device != "lo":
+                        direction = "out" if kind == PACKET_OUTGOING else "in"
+                        found.append((stamp_of(extra), packet, Crossing(name, device, direction, socket.inet_ntoa(packet[12:16]))))
+        return [(packet, crossing) for _, packet, crossing in sorted(found, key=lambda item: item[0])]
 
 
 _ROUTER = {"rp_filter": 0, "proxy_arp": 1, "send_redirects": 0, "forwarding": 1}

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import random
-import socket
-import struct
-from dataclasses import dataclass
 from ipaddress import ip_address
 
 import pytest
@@ -16,20 +12,15 @@ from fastroute.datapath.flows import Flow
 from fastroute.datapath.owners import End
 from fastroute.datapath.ways import Path
 from fastroute.topology import RouteTable, TargetKind, Topology, Vpc, VpcRoute
-from fastroute.vocab import UDP, Disposition
+from fastroute.vocab import Disposition
 from tests import zoo
+from tests.packets.exchange import SERVER_PORT, Outcome, Place, Tcp, Udp
 from tests.packets.lab import OUTSIDE, OUTSIDE_ADDR, VPC, Crossing, Lab, enis_of, why_not
 
 REFUSED = why_not()
 pytestmark = pytest.mark.skipif(bool(REFUSED), reason=f"no cluster of namespaces here: {REFUSED}")
 
-SERVER_PORT = 7000
 ARRIVED = {Disposition.DELIVERED, Disposition.EXITS_NETWORK}
-QUIET_SECONDS = 0.1
-"""How long a packet is waited for that should be dropped; one hop takes some 10 microseconds."""
-ARRIVAL_SECONDS = 10.0
-"""How long for one that should arrive: a busy machine may be late."""
-_tokens = itertools.count(random.SystemRandom().getrandbits(60))
 
 
 def cluster(env: dict[str, str] | None = None, pods_block: str = "10.0", prefixes: bool = False) -> Topology:
@@ -81,21 +72,10 @@ MODES = {
 }
 
 
-@dataclass(frozen=True)
-class Place:
-    """Somewhere to send from and to."""
+def expected(lab: Lab, path: Path, source: Place, target: Place, sender: str, receiver: str) -> list[Crossing]:
+    """The crossings that a way means; `sender` and `receiver` are the nodes of its ends, or empty.
 
-    namespace: str
-    addr: str
-
-
-def expected(lab: Lab, path: Path, source: Place, target: Place, *, sender: str, receiver: str, behind: str = "") -> list[Crossing]:
-    """The crossings that a way means.
-
-    Parameters
-    ----------
-    sender, receiver : nodes of the two ends, or empty
-    behind : pod to which the receiver's node translates the packet back, where it arrives under the node's own address
+    The target's namespace is that of a pod even where the packet is addressed to its node: that hands it back.
     """
     devices = enis_of(lab.plans)
     wire = path.wire_src or source.addr
@@ -116,10 +96,9 @@ def expected(lab: Lab, path: Path, source: Place, target: Place, *, sender: str,
         return [*out, Crossing(OUTSIDE, "eth0", "in", wire)]
     if path.in_eni is not None:
         out.append(Crossing(receiver, devices[path.in_eni][1], "in", wire))
-    pod = behind or target.namespace
-    if pod in veth:
-        out.append(Crossing(receiver, veth[pod], "out", wire))
-        out.append(Crossing(pod, "eth0", "in", wire))
+    if target.namespace in veth:
+        out.append(Crossing(receiver, veth[target.namespace], "out", wire))
+        out.append(Crossing(target.namespace, "eth0", "in", wire))
     return out
 
 
@@ -131,9 +110,8 @@ def node_name(end: End) -> str:
     return end.node.name if end.node is not None else ""
 
 
-def observed(lab: Lab, token: bytes) -> list[Crossing]:
-    """What the taps saw of a packet; the VPC's own devices are nobody's affair."""
-    seen = lab.crossings(lambda packet: packet[9] == socket.IPPROTO_UDP and packet.endswith(token))
+def without_vpc_devices(seen: list[Crossing]) -> list[Crossing]:
+    """The VPC's own devices are nobody's affair."""
     return [crossing._replace(device="") if crossing.namespace == VPC else crossing for crossing in seen]
 
 
@@ -143,58 +121,31 @@ def places(lab: Lab) -> list[Place]:
     return [*pods, *nodes, Place(OUTSIDE, OUTSIDE_ADDR)]
 
 
+@pytest.mark.parametrize("transport", [Udp, Tcp])
 @pytest.mark.parametrize("mode", MODES)
-def test_packets_go_where_the_walk_says(mode):
+def test_packets_and_their_answers_go_where_the_walk_says(mode, transport):
     topology = MODES[mode]
     explainer = Explainer(topology)
     differing = []
-    sent = answered = 0
+    compared = 0
     with Lab(topology) as lab:
         everywhere = places(lab)
-        servers = {place: lab.udp(place.namespace, place.addr, SERVER_PORT) for place in everywhere}
-        place_of = {place.addr: place for place in everywhere}
+        exchange = transport(lab, everywhere)
         for source, target in itertools.permutations(everywhere, 2):
-            client = lab.udp(source.namespace, source.addr, 0)
-            token = struct.pack("!QQ", next(_tokens), len(everywhere))
-            client.sendto(token, (target.addr, SERVER_PORT))
-            flow = Flow(source.addr, target.addr, UDP, client.getsockname()[1], SERVER_PORT)
-            found = explainer.explain(flow, "vpc-a")
-            arrives = found.path.disposition in ARRIVED
-            servers[target].settimeout(ARRIVAL_SECONDS if arrives else QUIET_SECONDS)
-            try:
-                data, answered_to = servers[target].recvfrom(100)
-                assert data == token
-            except TimeoutError:
-                answered_to = None
-            ends = {"sender": node_name(found.src), "receiver": node_name(found.dst)}
-            seen, wanted = observed(lab, token), expected(lab, found.path, source, target, **ends)
-            sent += 1
-            if seen != wanted or arrives != (answered_to is not None):
-                differing.append((source, target, found.path.disposition, answered_to, seen, wanted))
-            if answered_to is None:
-                client.close()
-                continue
+            found = explainer.explain(Flow(source.addr, target.addr, exchange.protocol, 40_000, SERVER_PORT), "vpc-a")
             # The answer goes to whom the server saw: to the node, where the client was translated, which hands it back.
-            seen_as = place_of[answered_to[0]]
+            seen_as = Place(source.namespace, found.path.wire_src or source.addr)
             back = explainer.ways.way(found.dst, explainer.owners.find("vpc-a", ip_address(seen_as.addr)), opened_by_src=False)
-            answer = token + b"answer"
-            comes_back = back.disposition in ARRIVED
-            client.settimeout(ARRIVAL_SECONDS if comes_back else QUIET_SECONDS)
-            servers[target].sendto(answer, answered_to)
-            try:
-                assert client.recvfrom(100) == (answer, (target.addr, SERVER_PORT))
-                has_come_back = True
-            except TimeoutError:
-                has_come_back = False
-            behind = source.namespace if seen_as != source else ""
-            ends = {"sender": node_name(found.dst), "receiver": node_name(found.src), "behind": behind}
-            seen, wanted = observed(lab, answer), expected(lab, back, target, seen_as, **ends)
-            answered += 1
-            if seen != wanted or comes_back != has_come_back:
-                differing.append((target, seen_as, back.disposition, "answer", seen, wanted))
-            client.close()
-        for server in servers.values():
-            server.close()
-    assert sent == len(everywhere) * (len(everywhere) - 1)
-    assert answered > sent // 2
-    assert not differing, f"{len(differing)} of {sent + answered}: {differing[:3]}"
+            arrives, returns = found.path.disposition in ARRIVED, back.disposition in ARRIVED
+            outcome = exchange.run(source, target, arrives=arrives, returns=returns)
+            nodes = node_name(found.src), node_name(found.dst)
+            question = expected(lab, found.path, source, target, *nodes)
+            answer = expected(lab, back, target, seen_as, *reversed(nodes)) if arrives else []
+            wanted = Outcome(arrives, arrives and returns, question, answer)
+            seen = outcome._replace(question=without_vpc_devices(outcome.question), answer=without_vpc_devices(outcome.answer))
+            compared += 1
+            if seen != wanted:
+                differing.append((source, target, found.path.disposition, back.disposition, seen, wanted))
+        exchange.close()
+    assert compared == len(everywhere) * (len(everywhere) - 1)
+    assert not differing, f"{len(differing)} of {compared}: {differing[:3]}"
