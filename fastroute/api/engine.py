@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from fastroute.api.ahead import map_ahead, num_threads
+from fastroute.api.moments import Moments
 from fastroute.api.names import NoNames
 from fastroute.api.pairs import Batch, Conversation, Pairs
 from fastroute.api.stream import BATCH_ROWS, large_tables, reader_of
 from fastroute.api.trace import Question, trace
 from fastroute.api.whois import Whois, whois
-from fastroute.datapath import Compiled, Explainer, Explanation
+from fastroute.datapath import Compiled, Explanation
 from fastroute.errors import EndpointError, InputError
 from fastroute.flows import NameIndex, Router, choose_columns, find_fields, output_fields
 from fastroute.flows.columns import PROTOCOL_NUMBERS
 from fastroute.flows.outputs import DICTIONARY
+from fastroute.topology.times import Moment
 
 DEFAULT_SRC_PORT = 40_000
 """An ephemeral port, for pairs."""
@@ -31,10 +33,10 @@ class Engine:
         compiled: Compiled,
         names: NameIndex | None = None,
         about: Mapping[str, Any] | None = None,
-        explainer: Callable[[], Explainer] | None = None,
+        moments: Moments | None = None,
     ) -> None:
         self.compiled = compiled
-        self._explainer = explainer
+        self._moments = moments
         self._names = names if names is not None else NoNames()
         self._about = dict(about or {})
 
@@ -42,18 +44,18 @@ class Engine:
         """What the engine was made from, for manifests."""
         return dict(self._about)
 
-    def trace(self, src: str, dst: str, *, protocol: str = "tcp", vpc_id: str | None = None) -> Explanation:
+    def trace(self, src: str, dst: str, *, protocol: str = "tcp", vpc_id: str | None = None, at: Moment | None = None) -> Explanation:
         """Walk one flow in plain Python; see `Snapshot.trace`."""
-        return trace(self._explains(), Question(src, dst, protocol, vpc_id))
+        return trace(self._any_moment().explainer_at(at), Question(src, dst, protocol, vpc_id))
 
-    def whois(self, name: str, *, vpc_id: str | None = None) -> Whois:
+    def whois(self, name: str, *, vpc_id: str | None = None, at: Moment | None = None) -> Whois:
         """Say who a name or an address is; see `Snapshot.whois`."""
-        return whois(self._explains(), name, vpc_id)
+        return whois(self._any_moment(), name, vpc_id, at)
 
-    def _explains(self) -> Explainer:
-        if self._explainer is None:
+    def _any_moment(self) -> Moments:
+        if self._moments is None:
             raise EndpointError("an engine of compiled arrays alone cannot explain; load the snapshot")
-        return self._explainer()
+        return self._moments
 
     def router(self, columns: Sequence[str]) -> Router:
         """The router that adds the given columns."""

@@ -8,15 +8,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fastroute.api.engine import Engine
+from fastroute.api.moments import Epoch, Moments
 from fastroute.api.names import TopologyNames
 from fastroute.api.trace import Question, trace
 from fastroute.api.whois import Whois, whois
-from fastroute.datapath import Compiled, Explainer, Explanation, compile_topology
+from fastroute.datapath import Compiled, Explanation, compile_topology
+from fastroute.datapath.history import without_history
 from fastroute.io.cache import CacheEntry, SnapshotCache
 from fastroute.io.compiled import SnapshotFile, open_snapshot_file, write_snapshot_file
 from fastroute.io.parse_report import ParseReport
 from fastroute.io.snapshot import Progress, read_snapshot
 from fastroute.topology import Missing, Topology
+from fastroute.topology.times import BEGINNING, Moment
 
 
 class _Read(NamedTuple):
@@ -119,17 +122,23 @@ class Snapshot:
         """
         write_snapshot_file(path, self.topology, self.report, self._engine.compiled, self._source.about)
 
-    def compile(self) -> Engine:
+    def compile(self, *, static: bool = False) -> Engine:
         """Compile for routing; done once, then kept.
+
+        Parameters
+        ----------
+        static : bool
+            Whether the snapshot holds for all time: whoever has an address in it always had. Else each pod has its addresses from its
+            start on, and records are attributed by the owners of their time.
 
         Raises
         ------
         SnapshotError
             More endpoints or legs than can be numbered.
         """
-        return self._engine
+        return self._static_engine if static else self._engine
 
-    def trace(self, src: str, dst: str, *, protocol: str = "tcp", vpc_id: str | None = None) -> Explanation:
+    def trace(self, src: str, dst: str, *, protocol: str = "tcp", vpc_id: str | None = None, at: Moment | None = None) -> Explanation:
         """Walk one flow that `src` opens, and keep every hop with what decided it.
 
         Parameters
@@ -140,37 +149,52 @@ class Snapshot:
         protocol : tcp, udp, sctp or icmp
         vpc_id : str, optional
             VPC in whose address space the addresses are meant, where they do not tell.
+        at : RFC 3339 text, seconds since 1970 or datetime, optional
+            The pods are those that held their addresses at that moment; without it, those of the snapshot.
 
         Raises
         ------
         EndpointError
             The snapshot does not hold an end, or it does not tell in which VPC the addresses are meant.
+        InputError
+            `at` is no time, or has no zone.
         """
-        return trace(self._explainer, Question(src, dst, protocol, vpc_id))
+        return trace(self._moments.explainer_at(at), Question(src, dst, protocol, vpc_id))
 
-    def whois(self, name: str, *, vpc_id: str | None = None) -> Whois:
-        """Say who an address, pod, node, interface or instance is.
+    def whois(self, name: str, *, vpc_id: str | None = None, at: Moment | None = None) -> Whois:
+        """Say who an address, pod, node, interface or instance is, or was at a moment, and who held the address before and after.
 
         Raises
         ------
         EndpointError
             The snapshot holds nothing of that name, or several VPCs could be meant.
+        InputError
+            `at` is no time, or has no zone.
         """
-        return whois(self._explainer, name, vpc_id)
+        return whois(self._moments, name, vpc_id, at)
 
     @cached_property
-    def _explainer(self) -> Explainer:
-        return Explainer(self.topology)
+    def _moments(self) -> Moments:
+        return Moments([Epoch(BEGINNING, lambda: self.topology)])
+
+    @property
+    def _names(self) -> TopologyNames:
+        return TopologyNames(lambda: self._moments.explainer.index)
 
     @cached_property
     def _engine(self) -> Engine:
         compiled = self._source.compiled
         if compiled is None:
-            compiled = compile_topology(self.topology)
+            compiled = compile_topology(self.topology, self._moments.tenures)
             if self._entry is not None:
                 self._entry.keep(self.topology, self.report, compiled, self._source.about)
         about = {"path": str(self.path) if self.path is not None else None, **self._source.about}
-        return Engine(compiled, TopologyNames(lambda: self._explainer.index), about, lambda: self._explainer)
+        return Engine(compiled, self._names, about, self._moments)
+
+    @cached_property
+    def _static_engine(self) -> Engine:
+        engine = self._engine
+        return Engine(without_history(engine.compiled), self._names, {**engine.describe(), "static": True}, self._moments)
 
 
 def load(path: str | os.PathLike[str], *, cache: bool = True) -> Snapshot:

@@ -85,4 +85,4 @@ def merged(rows: Sequence[Row]) -> Row:
         changes |= _NOBODY | {name: common(name, None) for name in _WHERE}
         flags &= ~RowFlag.POD_ROUTE
     values = {field.name: getattr(first, field.name) for field in fields(first)}
-    return Row(**{**values, **changes, "attribution": Attribution.AMBIGUOUS, "row_flags": flags | RowFlag.REUSED})  # type: ignore[arg-type]
+    return Row(**{**values, **changes, "attribution": Attribution.AMBIGUOUS, "row_flags": flags | RowFlag.REUSED})

@@ -113,13 +113,17 @@ def history_arrays(table: RowTable, owners: Ownership) -> History:
     tenures: list[Tenure] = []
     rows: list[int] = []
     pairs: list[int] = []
-    offsets, whole, background, best = [0], [], [], []
+    offsets = [0]
+    whole: list[int] = []
+    background: list[int] = []
+    best: list[int] = []
 
     def add(row: int, settled_from: int, columns: tuple[tuple[Tenure, ...], list[int], list[int]], others: tuple[int, int, int]) -> None:
         settled[row] = settled_from
         of_row[row] = len(whole)
-        for column, more in zip((tenures, rows, pairs), columns, strict=True):
-            column.extend(more)  # type: ignore[arg-type]
+        tenures.extend(columns[0])
+        rows.extend(columns[1])
+        pairs.extend(columns[2])
         offsets.append(len(rows))
         for column, value in zip((whole, background, best), others, strict=True):
             column.append(value)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from fastroute.datapath import Answers, Compiled, RowFlag
+from fastroute.datapath import Answers, Compiled
 from fastroute.datapath.history import Timed
 from fastroute.flows.account import Account
 from fastroute.flows.kernels import tally
-from fastroute.vocab import Attribution, Doubt, Kind
+from fastroute.flows.time_kernels import fill_doubts
+from fastroute.vocab import Attribution
 
 I64 = NDArray[np.int64]
 
@@ -37,8 +37,8 @@ def note_candidates(account: Account, compiled: Compiled, found: Iterable[Timed]
         distinct, codes = np.unique(sets, axis=0, return_inverse=True)
         sums = np.zeros((len(distinct), 3), np.int64)
         records = timed.records[chosen]
-        measures = (values[records] if len(values) else values for values in (num_bytes, packets))
-        tally(codes.reshape(-1).astype(np.int32), 0, *measures, sums)
+        some_bytes, some_packets = (values[records] if len(values) else values for values in (num_bytes, packets))
+        tally(codes.reshape(-1).astype(np.int32), 0, some_bytes, some_packets, sums)
         for (first, number), row in zip(distinct.tolist(), sums, strict=True):
             account.add_reused(_pods_of(compiled, compiled.history.row[first : first + number].tolist()), row)
 
@@ -52,29 +52,3 @@ def _pods_of(compiled: Compiled, rows: list[int]) -> tuple[str, ...]:
             parts.append(data[offsets[code] : offsets[code + 1]].tobytes().decode())
         names.append("/".join(parts))
     return tuple(dict.fromkeys(names))
-
-
-@njit(cache=True, nogil=True)
-def doubt_of(kind, row_flags, packet_addresses):
-    """What leaves an AMBIGUOUS end open."""
-    if row_flags & RowFlag.REUSED.value != 0:
-        return Doubt.REUSED.value
-    if kind == Kind.PEER_VPC.value:
-        return Doubt.NEIGHBOURS.value
-    if row_flags & RowFlag.SNAT_ADDR.value != 0 and (packet_addresses or row_flags & RowFlag.SHARED_PRIMARY.value == 0):
-        return Doubt.HOST_NETWORK.value if kind == Kind.HOST_POD.value else Doubt.SNAT.value
-    return Doubt.INTERFACE_ADDRESS.value
-
-
-@njit(cache=True, nogil=True)
-def fill_doubts(attribution, src_row, dst_row, src_attribution, kind, row_flags, packet_addresses, doubts):
-    """Fill doubts (n,) int8. Returns the number of AMBIGUOUS records."""
-    ambiguous = Attribution.AMBIGUOUS.value
-    found = 0
-    for i in range(attribution.shape[0]):
-        doubts[i] = -1
-        if attribution[i] == ambiguous:
-            row = src_row[i] if src_attribution[i] == ambiguous else dst_row[i]
-            doubts[i] = doubt_of(kind[row], np.int64(row_flags[row]), packet_addresses)
-            found += 1
-    return found

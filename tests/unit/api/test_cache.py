@@ -62,9 +62,9 @@ def _compilations(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
     compile_topology, calls = snapshot_module.compile_topology, []
 
-    def counting(topology: object) -> object:
+    def counting(topology: object, *more: object) -> object:
         calls.append(topology)
-        return compile_topology(topology)  # type: ignore[arg-type]
+        return compile_topology(topology, *more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(snapshot_module, "compile_topology", counting)
     return calls
