@@ -1,19 +1,20 @@
-"""Flow logs and questions on disk: which files there are, what each holds, and its records in chunks of bounded size."""
+"""Flow logs and questions on disk: each file, whatever its form, as records in chunks of bounded size."""
 
 from __future__ import annotations
 
-import glob
-import os
-import threading
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fastroute.errors import InputError
+from fastroute.io.content import Content, Head
+from fastroute.io.discover import ARROW_SUFFIXES, CSV_SUFFIXES, PARQUET_SUFFIXES, Found, InputFile, discover
+from fastroute.io.inorder import InOrder
+
+__all__ = ["CHUNK_ROWS", "PARQUET_SUFFIXES", "Chunk", "FlowFile", "Found", "InputFile", "discover", "open_flows", "plan_chunks"]
 
 CHUNK_ROWS = 1 << 19
 """Row groups of the output hold at least this many records where the input has them: each carries its own dictionaries."""
@@ -26,35 +27,10 @@ MAX_CODED_BYTES = 6.0
 group repeats its dictionary; a column that overflowed its dictionary holds whole texts, 11 bytes and more for addresses. The list of
 encodings in the metadata does not tell: writers of format 2 name PLAIN for the dictionary itself."""
 
-PARQUET_SUFFIXES = (".parquet", ".parq", ".pq")
-ARROW_SUFFIXES = (".arrow", ".arrows", ".feather", ".ipc")
-CSV_SUFFIXES = (".csv", ".csv.gz")
-TEXT_LOG_SUFFIXES = (".log", ".log.gz", ".gz", ".zst", ".txt")
-_PARQUET_MAGIC = b"PAR1"
-_ARROW_MAGIC = b"ARROW1"
 
-
-@dataclass(frozen=True, slots=True)
-class InputFile:
-    """A file to read, and its place below the folder that was named: its output has the same place."""
-
-    path: Path
-    relative: PurePosixPath
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What there is to read, sorted by place; and what lies beside it and is not read."""
-
-    files: tuple[InputFile, ...]
-    ignored: tuple[Path, ...]
-    folders: tuple[Path, ...]
-    """The folders that were named."""
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Chunk:
-    """Consecutive records of a file: whole row groups, or part `part` of one."""
+    """Consecutive records of a file: whole row groups, or part `part` of one. A text log's numbers are estimates until it is read."""
 
     first_row: int
     num_rows: int
@@ -67,7 +43,9 @@ class FlowFile(Protocol):
 
     file: InputFile
     schema: pa.Schema
+    """Names as in the file. Where it says string, a chunk may hold dictionaries."""
     num_rows: int
+    """Of a text log an estimate, until every chunk was read."""
     chunks: Sequence[Chunk]
 
     def read(self, chunk: Chunk, columns: Sequence[int] | None = None) -> pa.Table:
@@ -79,147 +57,41 @@ class FlowFile(Protocol):
         ...
 
 
-# --- finding --------------------------------------------------------------------------------------------------------------------------
-
-
-def discover(paths: Iterable[str | os.PathLike[str]]) -> Found:
-    """Find the files of flow logs or questions.
-
-    Parameters
-    ----------
-    paths
-        Files, folders (read with all folders below, hive-partitioned or flat), or patterns with `*`, `?` and `**`. Names that begin with
-        `.` or `_` are not looked at.
-
-    Raises
-    ------
-    InputError
-        No such path; nothing to read in it; text logs among the files; two files of the same place.
-    """
-    files: list[InputFile] = []
-    ignored: list[Path] = []
-    folders: list[Path] = []
-    for given in paths:
-        text = os.fspath(given)
-        path = Path(text)
-        if path.is_dir():
-            folders.append(path)
-            below = _below(path, ignored)
-        elif path.exists():
-            below = [InputFile(path, PurePosixPath(path.name))]
-        elif glob.has_magic(text):
-            below = _matching(text)
-        else:
-            raise InputError(f"{path}: no such file or folder; check the path")
-        if not below:
-            raise InputError(f"{path}: {_nothing(ignored)}")
-        files += below
-    _check_places(files)
-    return Found(tuple(sorted(files, key=lambda file: file.relative.parts)), tuple(sorted(ignored)), tuple(folders))
-
-
-def _nothing(ignored: Sequence[Path]) -> str:
-    if not ignored:
-        return "the folder is empty; name one that holds flow logs in Parquet"
-    return f"none of its {len(ignored)} files is Parquet, Arrow or CSV (the first is {ignored[0].name}); deliver the flow logs as Parquet"
-
-
-def _below(folder: Path, ignored: list[Path]) -> list[InputFile]:
-    found = []
-    seen = {os.path.realpath(folder)}
-    for parent, folders, names in os.walk(folder, onerror=_cannot_list, followlinks=True):
-        folders[:] = [name for name in sorted(folders) if not name.startswith((".", "_")) and _is_new(os.path.join(parent, name), seen)]
-        for name in sorted(names):
-            if name.startswith((".", "_")):
-                continue
-            path = Path(parent, name)
-            if name.endswith((*PARQUET_SUFFIXES, *ARROW_SUFFIXES, *CSV_SUFFIXES)):
-                found.append(InputFile(path, PurePosixPath(path.relative_to(folder).as_posix())))
-            else:
-                ignored.append(path)
-    texts = [path for path in ignored if path.name.endswith(TEXT_LOG_SUFFIXES)]
-    if texts and found:
-        raise InputError(
-            f"{folder}: {len(texts)} text files lie among the Parquet ones (the first is {texts[0].relative_to(folder)}) and would be "
-            "left out; move them away, or name the Parquet files with a pattern"
-        )
-    return found
-
-
-def _is_new(folder: str, seen: set[str]) -> bool:
-    """Whether a folder was not met before: links may lead in circles."""
-    real = os.path.realpath(folder)
-    is_new = real not in seen
-    seen.add(real)
-    return is_new
-
-
-def _cannot_list(error: OSError) -> None:
-    raise InputError(f"{error.filename}: cannot be listed: {error.strerror}") from error
-
-
-def _matching(pattern: str) -> list[InputFile]:
-    """Files of a pattern; their place is that below its last folder without a wildcard."""
-    fixed = Path(*_fixed_parts(Path(pattern).parts))
-    matched = sorted(Path(match) for match in glob.glob(pattern, recursive=True))
-    files = [path for path in matched if path.is_file()]
-    if not files:
-        raise InputError(f"{pattern}: no file matches")
-    return [InputFile(path, PurePosixPath(path.relative_to(fixed).as_posix())) for path in files]
-
-
-def _fixed_parts(parts: Sequence[str]) -> Iterator[str]:
-    for part in parts[:-1]:
-        if glob.has_magic(part):
-            return
-        yield part
-
-
-def _check_places(files: Iterable[InputFile]) -> None:
-    seen: dict[PurePosixPath, Path] = {}
-    for file in files:
-        other = seen.setdefault(file.relative, file.path)
-        if other is not file.path:
-            raise InputError(f"{other} and {file.path} would both be written to {file.relative}; route them into two folders")
-
-
 # --- opening --------------------------------------------------------------------------------------------------------------------------
 
 
-def open_flows(file: InputFile) -> FlowFile:
-    """Open a file by what it holds: Parquet, Arrow IPC (file or stream), else CSV by its name.
+def open_flows(file: InputFile, log_format: Sequence[str] | None = None) -> FlowFile:
+    """Open a file by what it holds: Parquet, Arrow IPC (file or stream), CSV by its name or its first line, else a text log.
+
+    Parameters
+    ----------
+    file : InputFile
+    log_format : field names, optional
+        Of a text log without a header; see `fastroute.io.logformat.parse_format`.
 
     Raises
     ------
     InputError
         It cannot be read as any of them.
     """
-    from fastroute.io.tables import TableFile, read_arrow, read_csv
+    from fastroute.io.tables import ArrowFlows, TableFile, read_csv
 
-    try:
-        with file.path.open("rb") as stream:
-            head = stream.read(len(_ARROW_MAGIC))
-    except OSError as error:
-        raise InputError(f"{file.path}: cannot be read: {error.strerror}") from error
-    if not head:
+    head = Head(file.path)
+    if not head.raw:
         raise InputError(f"{file.path}: the file is empty; copy it again, or leave it out")
     name = file.path.name.lower()
-    if head.startswith(_PARQUET_MAGIC):
+    content = Content.CSV if name.endswith(CSV_SUFFIXES) else head.content(log_format)
+    if content is Content.PARQUET:
         return ParquetFlows(file)
-    if head == _ARROW_MAGIC or name.endswith(ARROW_SUFFIXES):
-        return TableFile(file, read_arrow(file.path))
-    if name.endswith(CSV_SUFFIXES):
-        return TableFile(file, read_csv(file.path))
-    raise InputError(f"{file.path}: not a Parquet file (it begins with {head!r}); is it a text log, or was it cut at its beginning?")
+    if content in {Content.ARROW_FILE, Content.ARROW_STREAM} or name.endswith(ARROW_SUFFIXES):
+        return ArrowFlows(file)
+    if name.endswith(PARQUET_SUFFIXES):
+        raise InputError(f"{file.path}: not a Parquet file (it begins with {head.raw[:6]!r}); was it cut at its beginning, or misnamed?")
+    if content is Content.CSV:
+        return TableFile(file, read_csv(file.path, head.codec))
+    from fastroute.io.textlogs import TextLog
 
-
-@dataclass(slots=True)
-class _Stream:
-    """A large row group, read part after part, whichever threads ask."""
-
-    turn: threading.Condition = field(default_factory=threading.Condition)
-    next_part: int = 0
-    batches: Iterator[pa.RecordBatch] | None = None
+    return TextLog(file, head, log_format)
 
 
 class ParquetFlows:
@@ -238,7 +110,7 @@ class ParquetFlows:
         self._coded = coded_columns(metadata, self.schema)
         # Held from the first read to the last: the metadata of 100,000 files would be gigabytes.
         self._metadata: pq.FileMetaData | None = None
-        self._streams = {chunk.row_groups[0]: _Stream() for chunk in self.chunks if chunk.part >= 0}
+        self._large: dict[int, InOrder[pa.Table]] = {chunk.row_groups[0]: InOrder() for chunk in self.chunks if chunk.part >= 0}
 
     def read(self, chunk: Chunk, columns: Sequence[int] | None = None) -> pa.Table:
         """Read the records of a chunk; parts of one row group are waited for in their order."""
@@ -261,8 +133,8 @@ class ParquetFlows:
     def close(self) -> None:
         """Let go of the file's metadata."""
         self._metadata = None
-        for stream in self._streams.values():
-            stream.batches = None
+        for parts in self._large.values():
+            parts.close()
 
     def _open(self) -> pq.ParquetFile:
         opened = pq.ParquetFile(self.file.path, metadata=self._metadata, read_dictionary=self._coded)
@@ -270,35 +142,22 @@ class ParquetFlows:
         return opened
 
     def _read_part(self, chunk: Chunk, names: list[str] | None) -> pa.Table:
-        stream = self._streams[chunk.row_groups[0]]
-        with stream.turn:
-            stream.turn.wait_for(lambda: stream.next_part >= chunk.part)
-            if stream.next_part > chunk.part:  # asked for once more
-                batches = self._batches(chunk, names)
-                for _ in range(chunk.part):
-                    _take(batches, CHUNK_ROWS)
-                return pa.Table.from_batches(_take(batches, chunk.num_rows))
-            try:
-                if stream.batches is None:
-                    stream.batches = self._batches(chunk, names)
-                return pa.Table.from_batches(_take(stream.batches, chunk.num_rows))
-            finally:
-                stream.next_part = chunk.part + 1
-                stream.turn.notify_all()
+        part = self._large[chunk.row_groups[0]].part(chunk.part, lambda: self._parts(chunk, names))
+        return self.schema.empty_table() if part is None else part
 
-    def _batches(self, chunk: Chunk, names: list[str] | None) -> Iterator[pa.RecordBatch]:
-        batches: Iterator[pa.RecordBatch] = self._open().iter_batches(
+    def _parts(self, chunk: Chunk, names: list[str] | None) -> Iterator[pa.Table]:
+        """A large row group in parts of CHUNK_ROWS, which are multiples of the batches' size, so that none crosses their border."""
+        batches = self._open().iter_batches(
             min(BATCH_ROWS, CHUNK_ROWS), row_groups=list(chunk.row_groups), columns=names, use_threads=False
         )
-        return batches
-
-
-def _take(batches: Iterator[pa.RecordBatch], num_rows: int) -> list[pa.RecordBatch]:
-    """The next batches, of num_rows in all; parts are multiples of the batches' size, so that none crosses their border."""
-    taken: list[pa.RecordBatch] = []
-    while sum(batch.num_rows for batch in taken) < num_rows and (batch := next(batches, None)) is not None:
-        taken.append(batch)
-    return taken
+        taken: list[pa.RecordBatch] = []
+        for batch in batches:
+            taken.append(batch)
+            if sum(each.num_rows for each in taken) >= CHUNK_ROWS:
+                yield pa.Table.from_batches(taken)
+                taken = []
+        if taken:
+            yield pa.Table.from_batches(taken)
 
 
 def coded_columns(metadata: pq.FileMetaData, schema: pa.Schema) -> list[str]:

@@ -1,5 +1,7 @@
 """Finding and opening flow logs: layouts, chunks, and every wrong input with its one line."""
 
+import gzip
+import io
 from pathlib import Path
 
 import numpy as np
@@ -78,9 +80,7 @@ def test_name_with_brackets_is_a_name_if_it_is_there(tmp_path: Path) -> None:
     [
         (None, r"no such file or folder; check the path"),
         ([], r"the folder is empty; name one that holds flow logs"),
-        (["notes.md"], r"none of its 1 files is Parquet, Arrow or CSV \(the first is notes.md\)"),
-        (["a.log.gz"], r"none of its 1 files is Parquet"),
-        (["a.log.gz", "b.parquet"], r"1 text files lie among the Parquet ones \(the first is a.log.gz\) and would be left out"),
+        (["notes.md", "x.gz"], r"none of its 2 files is Parquet, Arrow, CSV or a text log .* \(the first is notes.md\); --format tells"),
     ],
 )
 def test_nothing_to_read(tmp_path: Path, make: list[str] | None, message: str) -> None:
@@ -91,6 +91,67 @@ def test_nothing_to_read(tmp_path: Path, make: list[str] | None, message: str) -
             (folder / name).write_bytes(b"x")
     with pytest.raises(InputError, match=rf"^{folder}: {message}"):
         discover([folder])
+
+
+def test_files_without_a_telling_name_are_known_by_what_they_hold(tmp_path: Path) -> None:
+    put(tmp_path / "part-00000")
+    header = b"srcaddr dstaddr log-status\n10.0.0.1 10.0.0.2 OK\n"
+    for name, content in {
+        "text": header,
+        "text.gz": gzip.compress(header),
+        "text.zst": pa.Codec("zstd").compress(header, asbytes=True),
+        "default.txt": b"2 111122223333 eni-0a 10.0.0.1 10.0.0.2 443 40000 6 1 40 1755684000 1755684060 ACCEPT OK\n",
+        "questions": b"src,dst\n10.0.0.1,10.0.0.2\n",
+        "empty.txt": b"",
+        "notes.txt": b"bytes are what this is about\n",
+        "trail.json.gz": gzip.compress(b'{"Records": []}'),
+        "broken.gz": gzip.compress(header * 999)[:20],
+        "binary": bytes(range(256)),
+    }.items():
+        (tmp_path / name).write_bytes(content)
+    with pa.ipc.new_stream(tmp_path / "stream", TABLE.schema) as stream:
+        stream.write_table(TABLE)
+    found = discover([tmp_path])
+    # What cannot be looked into is not passed over: it fails when it is opened.
+    assert [file.path.name for file in found.files] == [
+        "broken.gz", "default.txt", "part-00000", "questions", "stream", "text", "text.gz", "text.zst"
+    ]  # fmt: skip
+    assert [path.name for path in found.ignored] == ["binary", "empty.txt", "notes.txt", "trail.json.gz"]
+    kinds = {file.path.name: type(open_flows(file)).__name__ for file in found.files if file.path.name != "broken.gz"}
+    assert kinds == {"default.txt": "TextLog", "part-00000": "ParquetFlows", "questions": "TableFile", "stream": "ArrowFlows"} | {
+        f"text{suffix}": "TextLog" for suffix in ("", ".gz", ".zst")
+    }
+    assert [path.name for path in discover([tmp_path], ["a", "b", "c", "d", "e", "f"]).ignored] == [
+        "binary", "default.txt", "empty.txt", "trail.json.gz"
+    ]  # fmt: skip
+
+
+def test_stdin_is_copied_and_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
+    sink = io.BytesIO()
+    pq.write_table(TABLE, sink)
+    stream = io.BytesIO()
+    with pa.ipc.new_stream(stream, TABLE.schema) as writer:
+        writer.write_table(TABLE)
+    text = b"srcaddr bytes\n10.0.0.1 1\n10.0.0.2 2\n"
+    for content in (sink.getvalue(), stream.getvalue(), text, gzip.compress(text)):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+        (file,) = discover(["-"]).files
+        assert str(file.relative) == "stdin"
+        flows = open_flows(file)
+        assert flows.read(flows.chunks[0]).cast(TABLE.schema).equals(TABLE)
+
+
+def test_stdin_twice_or_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    with pytest.raises(InputError, match="would both be written to stdin"):
+        discover(["-", "-"])
+    with pytest.raises(InputError, match="stdin: the file is empty"):
+        open_flows(discover(["-"]).files[0])
+    terminal = io.TextIOWrapper(io.BytesIO(b""))
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", terminal)
+    with pytest.raises(InputError, match="-: stdin is a terminal; pipe a flow log into it"):
+        discover(["-"])
 
 
 def test_pattern_without_match(tmp_path: Path) -> None:
