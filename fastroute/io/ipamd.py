@@ -5,22 +5,29 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_interface
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_interface
 from typing import Any
 
 from fastroute.netns.model import Prefix
+from fastroute.topology import Assignment
+from fastroute.topology.times import seconds_of
 
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class IpamdAddr:
-    """An address that ipamd has handed out, or could; `pod` is `namespace/name`, empty where none has it."""
+    """An address that ipamd has handed out, or could; `pod` is `namespace/name`, empty where none has it.
+
+    Since when it has been assigned, and when it was given back last: seconds since 1970, None where not told.
+    """
 
     family: int
     addr: int
     is_assigned: bool = False
     pod: str = ""
+    assigned: int | None = None
+    released: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +48,14 @@ class IpamdEni:
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """One line of the checkpoint: a pod's address. Host-network and branch pods are not in it."""
+    """One line of the checkpoint: a pod's address, and since when (seconds since 1970). Host-network and branch pods are not in it."""
 
     pod: str
     family: int
     addr: int
     interface: str = ""
     container_id: str = ""
+    assigned: int | None = None
 
 
 def last_json(text: str) -> object:
@@ -153,7 +161,8 @@ def addr_of(text: str, row: Json) -> IpamdAddr:
     metadata = row.get("IPAMMetadata") or {}
     pod = f"{metadata['k8sPodNamespace']}/{metadata['k8sPodName']}" if metadata.get("k8sPodName") else ""
     assigned = bool(key.get("networkName") or key.get("containerID") or row.get("Assigned"))
-    return IpamdAddr(parsed.version, int(parsed), assigned, pod)
+    since, until = (seconds_of(row.get(name)) for name in ("AssignedTime", "UnassignedTime"))
+    return IpamdAddr(parsed.version, int(parsed), assigned, pod, since if assigned else None, until)
 
 
 def read_ipam(text: str) -> tuple[tuple[Allocation, ...], tuple[str, ...]]:
@@ -177,7 +186,29 @@ def read_ipam(text: str) -> tuple[tuple[Allocation, ...], tuple[str, ...]]:
             metadata = row.get("metadata") or {}
             pod = f"{metadata['k8sPodNamespace']}/{metadata['k8sPodName']}" if metadata.get("k8sPodName") else ""
             parsed = ip_address(row.get("ipv4") or row.get("ipv6"))
-            allocations.append(Allocation(pod, parsed.version, int(parsed), str(row.get("ifName", "")), str(row.get("containerID", ""))))
+            nanoseconds = int(row.get("allocationTimestamp") or 0)
+            since = nanoseconds // 10**9 if nanoseconds > 0 else None
+            allocations.append(
+                Allocation(pod, parsed.version, int(parsed), str(row.get("ifName", "")), str(row.get("containerID", "")), since)
+            )
         except (ValueError, TypeError, AttributeError, KeyError) as error:
             problems.append(f"allocations[{position}]: {error}")
     return tuple(allocations), tuple(problems)
+
+
+def assignments_of(node: str, enis: tuple[IpamdEni, ...], allocations: tuple[Allocation, ...]) -> tuple[Assignment, ...]:
+    """What both files of a node tell of its addresses' times; the checkpoint's times are those that survive a restart of ipamd."""
+    found: dict[tuple[int, int], Assignment] = {}
+    for addr in (addr for eni in enis for addr in eni.addrs):
+        if addr.assigned is not None or addr.released is not None:
+            found[addr.family, addr.addr] = Assignment(_text_of(addr.family, addr.addr), node, addr.pod, addr.assigned, addr.released)
+    for line in allocations:
+        if line.pod and line.assigned is not None:
+            key = line.family, line.addr
+            before = found.get(key)
+            found[key] = Assignment(_text_of(*key), node, line.pod, line.assigned, before.released if before is not None else None)
+    return tuple(found.values())
+
+
+def _text_of(family: int, addr: int) -> str:
+    return str(IPv4Address(addr) if family == 4 else IPv6Address(addr))

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from fastroute.errors import InputError
 from fastroute.io.aws import AwsReader
 from fastroute.io.aws_nouns import Home, is_region
+from fastroute.io.ipamd import assignments_of, read_enis, read_ipam
 from fastroute.io.json_input import read_bytes, read_object
 from fastroute.io.kubernetes import KubernetesReader
 from fastroute.io.parse_report import FileRead, ParseReport, Use
-from fastroute.topology import Finding, Topology
+from fastroute.topology import Assignment, Finding, Topology
 from fastroute.topology.check import check
 from fastroute.topology.inputs import missing_inputs
 
@@ -88,7 +90,8 @@ def read_snapshot(path: Path | str, progress: Progress | None = None) -> Snapsho
         )
     aws.finish()
     captured_at = _captured_at(root, layout.json_files, findings)
-    topology = _topology(aws, kubernetes, captured_at)
+    assignments = _assignments(root, layout.node_folders, findings)
+    topology = replace(_topology(aws, kubernetes, captured_at), assignments=assignments)
     missing = missing_inputs(topology, report.kinds_read())
     return SnapshotRead(replace(topology, findings=(*findings, *check(topology)), missing=missing), report)
 
@@ -115,6 +118,20 @@ def _topology(aws: AwsReader, kubernetes: KubernetesReader, captured_at: str | N
         cni_env=kubernetes.cni_env,
         captured_at=captured_at,
     )
+
+
+def _assignments(root: Path, nodes: Iterable[str], findings: list[Finding]) -> tuple[Assignment, ...]:
+    """When ipamd gave out addresses and took them back, where a node's `enis.json` or `ipam.json` was collected."""
+    found: list[Assignment] = []
+    for node in nodes:
+        read: dict[str, tuple[Any, ...]] = {}
+        for name, reader in (("enis.json", read_enis), ("ipam.json", read_ipam)):
+            path = root / _NODES_FOLDER / node / name
+            if path.is_file():
+                read[name], problems = reader(read_bytes(path).decode(errors="replace"))
+                findings.extend(Finding("bad-ipamd", _name(root, path), problem) for problem in problems)
+        found += assignments_of(node, read.get("enis.json", ()), read.get("ipam.json", ()))
+    return tuple(found)
 
 
 def _read_files(
