@@ -10,10 +10,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fastroute.datapath import Compiled, locate
+from fastroute.datapath.history import has_history
 from fastroute.flows.columns import TextColumn, distinct_column, gathered, int_column, lookup_texts, text_column, texts_of
 from fastroute.flows.ends import EndColumn, parse_end
 from fastroute.flows.fields import Fields
 from fastroute.flows.kernels import NO_SPACE, NOT_RECORDED, OPEN_END, rows_of_codes
+from fastroute.topology.times import BEGINNING
 
 I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
@@ -109,9 +111,17 @@ def _slots(compiled: Compiled, table: Table, fields: Fields) -> tuple[I32, list[
 def _row_table(compiled: Compiled, end: EndColumn, spaces: list[int], settled_by: int | None) -> I32:
     """(spaces, addresses) row of each address in each space."""
     rows = np.stack([locate(compiled, np.full(end.addresses.num_rows, space, np.int32), *end.addresses) for space in spaces])
-    settled = compiled.history.settled
-    if len(settled) and len(compiled.history.offsets) > 1:
-        late = compiled.history.of_row >= 0 if settled_by is None else settled > settled_by
-        rows[np.append(late, False)[rows]] = OPEN_END
+    if has_history(compiled):
+        rows[np.append(_late_rows(compiled, settled_by), False)[rows]] = OPEN_END
     rows[:, end.addresses.family == 0] = OPEN_END
     return rows
+
+
+def _late_rows(compiled: Compiled, settled_by: int | None) -> NDArray[np.bool_]:
+    """Rows whose owner depends on the time of a record; those of nodes by their host-network pods too."""
+    history, ports = compiled.history, compiled.tables.ports
+    late: NDArray[np.bool_] = history.settled > (BEGINNING if settled_by is None else settled_by)
+    node_of_key = np.repeat(np.arange(len(ports.host_offsets) - 1), np.diff(ports.host_offsets))
+    found = late.copy()
+    found[node_of_key[(ports.host_rows >= 0) & late[ports.host_rows]]] = True
+    return found

@@ -10,9 +10,14 @@ import pytest
 
 from fastroute.api import Snapshot
 from fastroute.errors import InputError
+from fastroute.flows.legs import Leg
+from fastroute.flows.numbering import PairNumbering
 from fastroute.io import flowlogs
 from fastroute.jobs.aggregate import aggregate_files
+from fastroute.jobs.route import route_files
 from fastroute.synth import SynthResult
+from fastroute.topology import EniRole
+from tests.reference.counting import BALANCER, FORWARDER, NAT, Record, is_counted, leg_of
 
 
 def summed(routed: Path, by: Sequence[str]) -> dict[tuple[object, ...], list[int]]:
@@ -66,8 +71,6 @@ def test_top_and_measures(made: SynthResult, snapshot: Snapshot) -> None:
 
 def test_records_without_packet_addresses_are_read_again(made: SynthResult, snapshot: Snapshot, tmp_path: Path) -> None:
     """The interface addresses are not read unless a record needs them."""
-    from fastroute.jobs.route import route_files
-
     source = pq.read_table(next(made.logs.glob("**/*.parquet")))
     half = source.num_rows // 2
     for name in ("pkt_srcaddr", "pkt_dstaddr"):
@@ -85,7 +88,7 @@ def test_records_without_packet_addresses_are_read_again(made: SynthResult, snap
 def test_what_cannot_be_grouped(made: SynthResult, snapshot: Snapshot) -> None:
     with pytest.raises(InputError, match=r"no column 'src_pod' to group by, in the output or in the input; the input has version, "):
         aggregate_files([made.logs], snapshot, ["src_pod"])
-    with pytest.raises(InputError, match=r"no measure 'octets'; the measures are records, bytes, packets"):
+    with pytest.raises(InputError, match=r"no measure 'octets'; the measures are records, bytes, packets, flows"):
         aggregate_files([made.logs], snapshot, ["src_node"], measures=["octets"])
     with pytest.raises(InputError, match=r"name at least one column"):
         aggregate_files([made.logs], snapshot, [])
@@ -99,3 +102,110 @@ def test_questions_are_summed_too(snapshot: Snapshot, tmp_path: Path) -> None:
     found = aggregate_files(tmp_path / "asked.parquet", snapshot, ["src", "form"])
     assert found.account.bytes == sum(range(20))
     assert set(found.table["src"].to_pylist()) == set(pods)
+
+
+NAMES_AND_CLASS = ("src_k8s_namespace", "dst_k8s_namespace", "path_class")
+EVERY_MEASURE = ("bytes", "records", "packets")
+
+
+def test_the_account_is_that_of_routing(made: SynthResult, snapshot: Snapshot, tmp_path: Path) -> None:
+    manifest = route_files(made.logs, snapshot, tmp_path / "out")
+    found = aggregate_files(made.logs, snapshot, NAMES_AND_CLASS, measures=EVERY_MEASURE)
+    assert found.account.to_dict() | {"attributed_share": found.account.attributed_share} == manifest.account
+    in_bytes = aggregate_files(made.logs, snapshot, ["src_node"], measures=["bytes"]).account.to_dict()
+    assert in_bytes["unknown"] == manifest.account["unknown"] | {"packets": 0}
+
+
+@pytest.mark.parametrize(
+    "kind", ["as written", "plain texts", "no vpc_id", "two VPCs", "no flags", "some without VPC", "no status", "views"]
+)
+def test_pairs_give_the_sums_of_the_router(
+    made: SynthResult, snapshot: Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """All ways to read a log, by pairs of rows and record by record."""
+    tables = [pq.read_table(path, partitioning=None) for path in sorted(made.logs.glob("**/*.parquet"))]
+    table = pa.concat_tables(tables) if kind in {"two VPCs", "no vpc_id"} else tables[0]
+    if kind == "no vpc_id":
+        table = table.drop_columns(["vpc_id"])
+    elif kind == "no flags":
+        table = table.drop_columns(["tcp_flags", "srcport"])
+    elif kind == "some without VPC":
+        at = table.column_names.index("vpc_id")
+        half = table.num_rows // 2
+        table = table.set_column(
+            at, "vpc_id", pa.chunked_array([table["vpc_id"].slice(0, half).combine_chunks(), ["-"] * (table.num_rows - half)])
+        )
+    elif kind == "no status":
+        table = table.filter(pa.compute.field("log_status") == "OK").drop_columns(["log_status", "action"])
+    path = tmp_path / "log.parquet"
+    if kind == "views":
+        path = tmp_path / "log.arrow"
+        with pa.ipc.new_file(path, table.schema) as sink:
+            sink.write_table(table)
+    else:
+        pq.write_table(table, path, use_dictionary=kind != "plain texts", row_group_size=2_000)
+    questions = [
+        NAMES_AND_CLASS,
+        ("src_k8s_pod", "dst_kind", "opener", "dstport"),
+        ("src_az_id", "path_id", "interface_id"),
+        ("src_vpc_id",),
+    ]
+
+    def answers() -> list[object]:
+        found = [aggregate_files(path, snapshot, by, measures=EVERY_MEASURE, threads=2) for by in questions]
+        return [(each.table.to_pylist(), each.account.to_dict()) for each in found]
+
+    by_pairs = answers()
+    monkeypatch.setattr(PairNumbering, "can_hold", staticmethod(lambda _num_rows: False))
+    assert answers() == by_pairs
+
+
+def test_pairs_are_forgotten_when_there_is_no_room(made: SynthResult, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+    want = aggregate_files(made.logs, snapshot, NAMES_AND_CLASS, threads=1).table
+    monkeypatch.setattr(flowlogs, "CHUNK_ROWS", 500)
+    monkeypatch.setattr(flowlogs, "MAX_CHUNK_ROWS", 900)
+    monkeypatch.setattr(PairNumbering, "has_room", lambda self, num_pairs: self.size < 300)
+    assert aggregate_files(made.logs, snapshot, NAMES_AND_CLASS, threads=1).table.equals(want)
+
+
+def test_flows_are_summed_by_their_one_record(made: SynthResult, snapshot: Snapshot, routed: Path) -> None:
+    """Against the rule in plain Python over the rows that `route` writes."""
+    role_of = {
+        EniRole.NAT_GATEWAY: NAT,
+        EniRole.LOAD_BALANCER: BALANCER,
+        EniRole.VPC_ENDPOINT: FORWARDER,
+        EniRole.TRANSIT_GATEWAY: FORWARDER,
+    }
+    enis = snapshot.topology.enis
+    roles = {eni.id: role_of[eni.role] for eni in enis.values() if eni.role in role_of}
+    logged = {eni.id for eni in enis.values() if eni.vpc_id in {vpc.id for vpc in made.account.logged_vpcs}}
+    want: dict[tuple[object, ...], list[int]] = defaultdict(lambda: [0, 0])
+    for path in routed.glob("AWSLogs/**/*.parquet"):
+        for row in pq.read_table(path).to_pylist():
+            ends = row["interface_id"], row["flow_direction"], row["src_eni"], row["dst_eni"]
+            record = Record(*ends, is_rejected=row["action"] == "REJECT", has_packet_addresses=True)
+            if row["log_status"] == "OK" and is_counted(record, roles, logged):
+                total = want[row["src_k8s_namespace"], leg_of(record, roles), row["action"]]
+                total[0] += row["bytes"]
+                total[1] += 1
+    found = aggregate_files(made.logs, snapshot, ["src_k8s_namespace", "leg", "action"], measures=["bytes", "flows"], count="flows")
+    assert {tuple(row.values())[:3]: list(row.values())[3:] for row in found.table.to_pylist()} == dict(want)
+    assert {row["leg"] for row in found.table.to_pylist()} <= {leg.name for leg in Leg}
+    parts = found.account.to_dict()
+    for measure in ("records", "bytes"):
+        assert parts["counted"][measure] + parts["duplicates"][measure] + parts["excluded"][measure] == parts["input"][measure]
+    assert 0 < parts["duplicates"]["records"] < parts["counted"]["records"]
+
+
+def test_what_cannot_be_counted(made: SynthResult, snapshot: Snapshot, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="count 'packets'; it is records or flows"):
+        aggregate_files(made.logs, snapshot, ["src_node"], count="packets")
+    with pytest.raises(InputError, match="the measure 'flows' is that of counting flows"):
+        aggregate_files(made.logs, snapshot, ["src_node"], measures=["flows"])
+    with pytest.raises(InputError, match="needs the snapshot itself"):
+        aggregate_files(made.logs, snapshot.compile(), ["src_node"], count="flows")
+    with pytest.raises(InputError, match="no column 'leg'"):
+        aggregate_files(made.logs, snapshot, ["leg"])
+    pq.write_table(pa.table({"srcaddr": ["10.0.0.1"], "dstaddr": ["10.0.0.2"]}), tmp_path / "bare.parquet")
+    with pytest.raises(InputError, match=r"bare\.parquet: no column interface_id"):
+        aggregate_files(tmp_path / "bare.parquet", snapshot, ["src_node"], count="flows")
