@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -24,6 +25,8 @@ BLOCK_BYTES = 1 << 20
 """Text that is cut into fields at a time: with its borders it stays in the second level of cache."""
 SAMPLE_BYTES = 1 << 20
 """Text from which the length of lines and the share of compression are estimated."""
+NUM_KEPT = (os.cpu_count() or 1) + 1
+"""Chunks whose text is kept after some of its columns were read: as many as are worked at."""
 MAX_LINE_BYTES = 1 << 20
 _SHOWN = 60
 
@@ -62,6 +65,7 @@ class TextLog:
         self.schema: pa.Schema = found.schema
         self.num_bytes = file.path.stat().st_size
         self._texts: InOrder[_Text] = InOrder()
+        self._recent: dict[int, _Text] = {}
         self._lock = threading.Lock()
         self._ends, self.num_rows = self._plan()
         borders = [self.num_rows * part // len(self._ends) for part in range(len(self._ends) + 1)]
@@ -77,12 +81,8 @@ class TextLog:
         InputError
             A line that is no record, a damaged or truncated file: names the line.
         """
-        text = self._texts.part(chunk.part, self._read_forwards)
-        if text is None:
-            raise InputError(f"{self.file.path}: chunk {chunk.part} of {len(self.chunks)} cannot be read after an earlier failure")
-        wanted = range(len(self.schema)) if columns is None else columns
-        lines = LineColumns(self.schema, wanted, self._header)
-        table = self._parsed(text, lines)
+        text = self._text(chunk.part, is_kept=columns is not None)
+        table = self._parsed(text, range(len(self.schema)) if columns is None else columns)
         with self._lock:
             chunk.first_row = text.first_line - (self.format.origin == "header")
             chunk.num_rows = table.num_rows
@@ -92,19 +92,36 @@ class TextLog:
     def close(self) -> None:
         """Let go of the file."""
         self._texts.close()
+        with self._lock:
+            self._recent.clear()
+
+    def _text(self, part: int, *, is_kept: bool) -> _Text:
+        """The lines of a chunk; who reads some columns may come back for others."""
+        with self._lock:
+            text = self._recent.get(part)
+        if text is None:
+            text = self._texts.part(part, self._read_forwards)
+        if text is None:
+            raise InputError(f"{self.file.path}: chunk {part} of {len(self.chunks)} cannot be read after an earlier failure")
+        if is_kept:
+            with self._lock:
+                self._recent[part] = text
+                self._recent.pop(part - NUM_KEPT, None)
+        return text
 
     @property
     def _header(self) -> bytes:
         return " ".join(self.format.names).encode() if self.format.origin == "header" else b""
 
-    def _parsed(self, text: _Text, lines: LineColumns) -> pa.Table:
+    def _parsed(self, text: _Text, columns: Sequence[int]) -> pa.Table:
+        lines = LineColumns(self.schema, columns, self._header)
         line = text.first_line
         try:
-            while text.blocks:
-                line += lines.add(text.blocks.pop(0))
-            return lines.table()
+            for block in text.blocks:
+                line += lines.add(block)
         except BadLine as bad:
             raise InputError(f"{self.file.path}: line {line + bad.line + 1}: {bad}") from None
+        return lines.table()
 
     def _plan(self) -> tuple[list[int], int]:
         """Where in the file, in bytes as it lies, chunks end; and about how many records it has."""
