@@ -16,6 +16,8 @@ from fastroute.io.page_kernels import mark_codes, pack_indices, pack_numbers, pu
 _SAVING = 0.9
 """Compressed pages are kept where they take less than this share: whoever reads the others is spared a copy."""
 _LENGTH_BYTES = 4
+PAGE_VALUES = 1 << 16
+"""Values of a data page: who reads a few rows inflates that much."""
 
 
 class Page(NamedTuple):
@@ -43,11 +45,15 @@ class Pages:
         self.num_nulls = 0
 
     def add(self, column: Column) -> None:
-        """Append a page of the column's records."""
+        """Append the column's records."""
         if isinstance(column, CodedColumn):
-            self._add_indices(column)
+            table = self._joined(column)
+            for first in range(0, len(column.codes), PAGE_VALUES):
+                self._add_indices(column.codes[first : first + PAGE_VALUES], column.shift, table)
         else:
-            self._add_numbers(column)
+            self._dtype = column.dtype
+            for first in range(0, len(column), PAGE_VALUES):
+                self._add_numbers(column[first : first + PAGE_VALUES])
 
     def chunk(self) -> ColumnPart:
         """The whole column chunk, compressed if that pays."""
@@ -79,13 +85,12 @@ class Pages:
 
     # --- texts
 
-    def _add_indices(self, column: CodedColumn) -> None:
-        table = self._joined(column)
-        n = len(column.codes)
+    def _add_indices(self, codes: NDArray[Any], shift: int, table: NDArray[np.int32]) -> None:
+        n = len(codes)
         width = max(1, (self._num_chosen - 1).bit_length())
         out = np.empty(packed_bound(n, width), np.uint8)
         levels = np.empty((n + 7) // 8, np.uint8)
-        end, nulls = pack_indices(column.codes, column.shift, table, width, out, 0, levels)
+        end, nulls = pack_indices(codes, shift, table, width, out, 0, levels)
         if self._num_chosen:
             self._add_page(n, int(nulls), levels, bytes([width]) + out[:end].tobytes(), footer.RLE_DICTIONARY)
         else:  # no text at all: no dictionary to take one from
@@ -120,7 +125,6 @@ class Pages:
     # --- integers
 
     def _add_numbers(self, values: NDArray[Any]) -> None:
-        self._dtype = values.dtype
         n = len(values)
         out, levels = np.empty(n, values.dtype), np.empty((n + 7) // 8, np.uint8)
         kept, least, greatest = pack_numbers(values, out, levels)
@@ -198,13 +202,19 @@ def packed_bound(n: int, width: int) -> int:
     return (n + 15) // 8 * (width + 9) + 64
 
 
-def part_of(column: Column, first: int, end: int) -> Column:
-    """Records first .. end of a column; of its names those that they use."""
-    if not isinstance(column, CodedColumn):
-        return column[first:end]
+def parts_of(columns: Sequence[Column], first: int, end: int) -> list[Column]:
+    """Records first .. end of columns; of their names those that they use."""
+    seen: dict[tuple[int, int], NDArray[np.uint8]] = {}  # columns of one end have their codes in common
+    return [_part_of(column, first, end, seen) if isinstance(column, CodedColumn) else column[first:end] for column in columns]
+
+
+def _part_of(column: CodedColumn, first: int, end: int, seen: dict[tuple[int, int], NDArray[np.uint8]]) -> CodedColumn:
     codes = column.codes[first:end]
-    marks = np.zeros(len(column.table), np.uint8)
-    mark_codes(codes, column.shift, marks)
+    marks = seen.get((id(column.codes), len(column.table)))
+    if marks is None:
+        marks = np.zeros(len(column.table), np.uint8)
+        mark_codes(codes, column.shift, marks)
+        seen[id(column.codes), len(column.table)] = marks
     positions = column.table[marks != 0]
     used = np.zeros(len(column.chosen), bool)
     used[positions[positions >= 0]] = True

@@ -17,7 +17,7 @@ from fastroute.arrays import CodedColumn, Column
 from fastroute.errors import InputError, OutputError
 from fastroute.io import footer
 from fastroute.io.flowlogs import Chunk
-from fastroute.io.pages import ColumnPart, Pages, part_of
+from fastroute.io.pages import ColumnPart, Pages, parts_of
 
 SCHEMA_NOTES = frozenset(
     {
@@ -96,7 +96,7 @@ class SpliceWriter:
         for number in chunk.row_groups:
             end = first + self._num_rows[number]
             if end > first:
-                columns = added if len(chunk.row_groups) == 1 else [part_of(column, first, end) for column in added]
+                columns = added if len(chunk.row_groups) == 1 else parts_of(added, first, end)
                 pages = [Pages() for _ in columns]
                 for column, page in zip(columns, pages, strict=True):
                     page.add(column)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fastroute.arrays import CodedColumn
 from fastroute.io import footer
 from fastroute.io.page_kernels import BLOCK, pack_indices, pack_numbers, put_hybrid, put_texts
-from fastroute.io.pages import Pages, definition_levels, packed_bound, part_of
+from fastroute.io.pages import PAGE_VALUES, Pages, definition_levels, packed_bound, parts_of
 
 RANDOM = settings(deadline=None)  # the first example waits for the compiler
 
@@ -175,12 +175,23 @@ def test_a_page_is_compressed_where_it_pays(tmp_path):
     assert codecs == ["UNCOMPRESSED", "SNAPPY"]
 
 
+def test_long_columns_have_several_pages(tmp_path):
+    values = np.arange(2 * PAGE_VALUES + 3) % 5000 - 1
+    got = read(tmp_path / "a.parquet", [coded(values, NAMES)], pa.string(), footer.BYTE_ARRAY)
+    assert got == [None if value < 0 else NAMES[value] for value in values.tolist()]
+
+
 @RANDOM
 @given(st.lists(st.integers(-1, 50), min_size=1, max_size=100), st.data())
 def test_part_keeps_the_names_that_it_uses(values, data):
     first = data.draw(st.integers(0, len(values) - 1))
     end = data.draw(st.integers(first, len(values)))
-    part = part_of(coded(values, NAMES[:51]), first, end)
-    assert part.chosen.tolist() == sorted({value for value in values[first:end] if value >= 0})
-    positions = part.table[part.codes + part.shift]
-    assert [-1 if position < 0 else int(part.chosen[position]) for position in positions] == values[first:end]
+    column = coded(values, NAMES[:51])
+    halves = column._replace(table=np.where(column.table % 2 == 0, column.table, -1).astype(np.int32))
+    part, half, numbers = parts_of([column, halves, np.array(values)], first, end)
+    assert numbers.tolist() == values[first:end]
+    for got, keep in ((part, {0, 1}), (half, {0})):
+        want = [value if value >= 0 and column.table[value + 1] % 2 in keep else -1 for value in values[first:end]]
+        assert got.chosen.tolist() == sorted({value for value in want if value >= 0})
+        positions = got.table[got.codes + got.shift]
+        assert [-1 if position < 0 else int(got.chosen[position]) for position in positions] == want
