@@ -26,8 +26,9 @@ from fastroute.errors import InputError
 from fastroute.flows import choose_columns, find_fields, output_fields
 from fastroute.io.flowlogs import InputFile
 from fastroute.io.manifest import FileEntry, Manifest, decoded_entry, encoded_entry
-from fastroute.jobs.route import Paths, Settings, fingerprint, route_file
+from fastroute.jobs.route import Paths, fingerprint, route_file
 from fastroute.jobs.route import route_files as route_files_here
+from fastroute.jobs.run import Settings
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -44,17 +45,11 @@ def route_files(
     snapshot: Snapshot | str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
-    columns: Sequence[str] | None = None,
+    static: bool = False,
     threads: int = 1,
-    overwrite: bool = False,
-    resume: bool = False,
-    incremental: bool = False,
-    on_error: str = "stop",
-    min_attributed: float | None = None,
-    simulated: bool | None = None,
-    write: str = "auto",
+    **options: Any,
 ) -> Manifest:
-    """Route every record of flow logs into a folder, a file a task.
+    """Route every record of flow logs, a file a task.
 
     Outputs, manifest and errors are those of `fastroute.route_files`. A file that cannot be read is tried once more by the driver, which
     then does what `on_error` says. A task that fails or dies is retried by Spark (`spark.task.maxFailures`; in local mode that is 1 unless
@@ -67,10 +62,12 @@ def route_files(
         As for `fastroute.route_files`; under the same names on the driver and on all workers.
     snapshot : Snapshot, or path of a snapshot folder or compiled file
         On the driver alone; Spark takes it to the workers.
+    static : bool
+        As for `Snapshot.compile`.
     threads : int
         Of one task; `spark.task.cpus` should be as many.
-    columns, overwrite, resume, incremental, on_error, min_attributed, simulated, write
-        As for `fastroute.route_files`.
+    options
+        All others of `fastroute.route_files`: `columns`, `resume`, `on_error`, ...
 
     Returns
     -------
@@ -87,18 +84,7 @@ def route_files(
     snapshot = _loaded(snapshot)
     shipped = _ship(spark, snapshot)
     return route_files_here(
-        paths,
-        snapshot,
-        out,
-        columns=columns,
-        overwrite=overwrite,
-        resume=resume,
-        incremental=incremental,
-        on_error=on_error,
-        min_attributed=min_attributed,
-        simulated=simulated,
-        write=write,
-        elsewhere=partial(_on_workers, spark, shipped, threads),
+        paths, snapshot.compile(static=static), out, elsewhere=partial(_on_workers, spark, shipped, static, threads), **options
     )
 
 
@@ -108,6 +94,7 @@ def route_frame(
     *,
     columns: Sequence[str] | None = None,
     simulated: bool | None = None,
+    static: bool = False,
 ) -> DataFrame:
     """Add the output columns to a DataFrame of flow records, or of questions.
 
@@ -123,6 +110,8 @@ def route_frame(
         The default ones, or `["all"]`.
     simulated : bool, optional
         Whether the rows ask questions; by default their columns tell.
+    static : bool
+        As for `Snapshot.compile`.
 
     Raises
     ------
@@ -132,7 +121,7 @@ def route_frame(
     chosen = choose_columns(columns)
     find_fields(frame.columns, chosen, simulated)
     shipped = _ship(frame.sparkSession, _loaded(snapshot))
-    return frame.mapInArrow(partial(_routed_batches, shipped, chosen, simulated), _schema_with(frame.schema, chosen))
+    return frame.mapInArrow(partial(_routed_batches, shipped, static, chosen, simulated), _schema_with(frame.schema, chosen))
 
 
 def _loaded(snapshot: Snapshot | str | os.PathLike[str]) -> Snapshot:
@@ -157,7 +146,7 @@ def _shipping_folder() -> Path:
 
 
 def _on_workers(
-    spark: SparkSession, shipped: str, threads: int, files: Sequence[InputFile], settings: Settings, folder: Path
+    spark: SparkSession, shipped: str, static: bool, threads: int, files: Sequence[InputFile], settings: Settings, folder: Path
 ) -> Iterator[FileEntry]:
     """Have each file routed by a Python worker of Spark's; yields the entries of those that could be read."""
     if not files:
@@ -167,7 +156,9 @@ def _on_workers(
     rows = [(number, str(file.path), str(file.relative)) for number, file in enumerate(by_size)]
     frame = spark.createDataFrame(rows, "number int, path string, relative string")
     tasks = frame.repartitionByRange(min(len(rows), MAX_TASKS), "number")
-    routed = tasks.mapInArrow(partial(_route_paths, shipped, threads, settings, str(folder.absolute())), "output string, entry binary")
+    routed = tasks.mapInArrow(
+        partial(_route_paths, shipped, static, threads, settings, str(folder.absolute())), "output string, entry binary"
+    )
     for row in routed.collect():
         yield decoded_entry(bytes(row.entry))
 
@@ -176,13 +167,13 @@ def _on_workers(
 
 
 def _route_paths(
-    shipped: str, threads: int, settings: Settings, folder: str, batches: Iterable[pa.RecordBatch]
+    shipped: str, static: bool, threads: int, settings: Settings, folder: str, batches: Iterable[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
     """Route the files of some rows, one after the other."""
     engine = None
     for batch in batches:
         for row in batch.to_pylist():
-            engine = engine or _engine(shipped)
+            engine = engine or _engine(shipped, static)
             file = InputFile(Path(row["path"]), PurePosixPath(row["relative"]))
             try:
                 entry = route_file(file, engine, settings, Path(folder), threads=threads)
@@ -192,7 +183,7 @@ def _route_paths(
 
 
 def _routed_batches(
-    shipped: str, columns: Sequence[str], simulated: bool | None, batches: Iterable[pa.RecordBatch]
+    shipped: str, static: bool, columns: Sequence[str], simulated: bool | None, batches: Iterable[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
     """Route the rows of one partition."""
     rest = iter(batches)
@@ -200,7 +191,7 @@ def _routed_batches(
     if first is None:
         return
     stream = pa.RecordBatchReader.from_batches(first.schema, chain([first], rest))
-    for batch in _engine(shipped).route(stream, columns=columns, simulated=simulated, threads=1):
+    for batch in _engine(shipped, static).route(stream, columns=columns, simulated=simulated, threads=1):
         yield _plain(batch)
 
 
@@ -211,11 +202,11 @@ def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 @cache
-def _engine(shipped: str) -> Engine:
+def _engine(shipped: str, static: bool) -> Engine:
     """The engine of a worker process: the file is mapped into memory once."""
     from pyspark import SparkFiles
 
-    return Snapshot.load(SparkFiles.get(shipped)).compile()
+    return Snapshot.load(SparkFiles.get(shipped)).compile(static=static)
 
 
 def _schema_with(schema: StructType, columns: Sequence[str]) -> StructType:

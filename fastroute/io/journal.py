@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -38,7 +39,7 @@ class Record:
 
 
 class Journal:
-    """Appends to the record of a run. Its methods may be called from any thread, one at a time.
+    """Appends to the record of a run, from any thread.
 
     Raises
     ------
@@ -51,6 +52,7 @@ class Journal:
         _drop_torn_line(path)
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         self._synced_at = 0.0
+        self._turn = threading.Lock()
         self._append(msgspec.json.encode({"run": run, "boot": boot_id()}))
 
     def begin(self, place: str) -> None:
@@ -72,13 +74,14 @@ class Journal:
             self._descriptor = -1
 
     def _append(self, line: bytes, *, is_urgent: bool = True) -> None:
-        rest = memoryview(line + b"\n")
-        while rest:
-            rest = rest[os.write(self._descriptor, rest) :]
-        now = time.monotonic()
-        if is_urgent or now - self._synced_at >= SYNC_SECONDS:
-            os.fsync(self._descriptor)
-            self._synced_at = now
+        with self._turn:
+            rest = memoryview(line + b"\n")
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+            now = time.monotonic()
+            if is_urgent or now - self._synced_at >= SYNC_SECONDS:
+                os.fsync(self._descriptor)
+                self._synced_at = now
 
 
 def read_journal(path: Path) -> Record:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ import pytest
 
 from fastroute.api import Snapshot
 from fastroute.errors import InputError, OutputError
-from fastroute.jobs import route
+from fastroute.jobs import run as of_run
 from fastroute.jobs.route import fingerprint, route_files
 from fastroute.synth import SynthResult
 
@@ -306,11 +307,17 @@ for out in outs:
 """
 
 
+@pytest.fixture(name="open_folder")
+def _open_folder() -> Iterator[Path]:
+    """Not below pytest's own folder, which is root's alone."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="root lays out the folders and becomes nobody")
-def test_permissions(logs: Path, made: SynthResult, tmp_path_factory: pytest.TempPathFactory) -> None:
-    place = tmp_path_factory.mktemp("shared")
-    for folder in (place, *place.parents[:2]):
-        folder.chmod(0o755)
+def test_permissions(logs: Path, made: SynthResult, open_folder: Path) -> None:
+    place = open_folder
     mine = place / "logs"
     mine.mkdir()
     for path in list(logs.glob("**/*.parquet"))[:2]:
@@ -565,7 +572,7 @@ def test_the_time_zone_changes_nothing(
 def test_files_beyond_the_first_are_opened_in_their_turn(
     logs: Path, snapshot: Snapshot, undisturbed: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(route, "EARLY_FILES", 3)
+    monkeypatch.setattr(of_run, "EARLY_FILES", 3)
     opened: list[int] = []
     done = 0
 
@@ -574,13 +581,13 @@ def test_files_beyond_the_first_are_opened_in_their_turn(
         done = records
         assert total == 0
 
-    true_open = route.open_flows
+    true_open = of_run.open_flows
 
     def open_flows(*arguments: Any) -> Any:
         opened.append(done)
         return true_open(*arguments)
 
-    monkeypatch.setattr(route, "open_flows", open_flows)
+    monkeypatch.setattr(of_run, "open_flows", open_flows)
     route_files(logs, snapshot, tmp_path / "out", threads=1, progress=progress)
     assert contents(tmp_path / "out") == undisturbed
     assert opened[:4] == [0, 0, 0, 0] or opened[:3] == [0, 0, 0]
