@@ -5,7 +5,8 @@ from fastroute.lpm.kernels4 import lookup4_one
 from fastroute.lpm.kernels6 import lookup6_one
 from fastroute.lpm.pack import num_bytes, pack, unpack
 from fastroute.lpm.pool import Pool4, Pool6, build_pool4, build_pool6, pool4_lookup, pool6_lookup
-from fastroute.lpm.pool_kernels import pool4_one, pool6_one
+from fastroute.lpm.pool6_kernels import pool6_one
+from fastroute.lpm.pool_kernels import pool4_one
 from fastroute.lpm.table4 import Lpm4, build4, build4_ids, lookup4
 from fastroute.lpm.table6 import Lpm6, build6, build6_ids, lookup6
 

@@ -1,5 +1,7 @@
 """One pool of many small tables, as node and VPC route tables are. Equal tables are stored once."""
 
+from __future__ import annotations
+
 import hashlib
 from typing import Any, NamedTuple
 
@@ -10,7 +12,8 @@ from fastroute.addr.buffers import frozen
 from fastroute.addr.settings import kernels
 from fastroute.errors import AddressError
 from fastroute.lpm.batch import output_of, rows4, rows6
-from fastroute.lpm.pool_kernels import LINE, batch6, build_lines, gather_batch4, num_lines, plain_batch4
+from fastroute.lpm.pool6_kernels import batch6, build_lines6, num_lines6, split_halves
+from fastroute.lpm.pool_kernels import LINE, build_lines, gather_batch4, num_lines, plain_batch4
 from fastroute.lpm.prepare import Intervals, intervals4, intervals6
 from fastroute.lpm.regions import count_words, split_tables
 
@@ -26,12 +29,11 @@ class Pool4(NamedTuple):
 
 
 class Pool6(NamedTuple):
-    """IPv6 tables as slices of sorted interval starts."""
+    """IPv6 tables as trees of 64-byte lines by the left half of the address, then the right; the encodings stand in `pool6_kernels`."""
 
-    firsts: NDArray[np.int64]  # (num_tables,) first interval of the table
-    counts: NDArray[np.int64]  # (num_tables,)
-    starts: NDArray[np.uint64]  # (num_intervals, 2) as (hi, lo)
-    values: NDArray[np.int32]  # (num_intervals,) -1 where nothing matches
+    roots: NDArray[np.uint32]  # (num_tables,) line << 4 | inner levels
+    right_roots: NDArray[np.uint32]  # the same of the trees by the right half
+    lines: NDArray[np.uint64]  # (num_lines * 8,)
 
 
 def build_pool4(table: ArrayLike, prefix: ArrayLike, length: ArrayLike, value: ArrayLike, num_tables: int) -> Pool4:
@@ -68,9 +70,27 @@ def build_pool4(table: ArrayLike, prefix: ArrayLike, length: ArrayLike, value: A
 def build_pool6(table: ArrayLike, prefix: ArrayLike, length: ArrayLike, value: ArrayLike, num_tables: int) -> Pool6:
     """Build a pool of IPv6 tables; prefix (n, 2) uint64 as (hi, lo), length 0 to 128, else as `build_pool4`."""
     firsts, counts, which, found = _distinct(intervals6(prefix, length, value, table, num_tables))
-    kept = np.concatenate([np.arange(first, first + count) for first, count in zip(firsts, counts, strict=True)] or [np.empty(0, np.int64)])
-    begins = np.concatenate(([0], np.cumsum(counts)[:-1])) if counts.size else counts
-    return Pool6(frozen(begins[which], np.int64), frozen(counts[which]), frozen(found.starts[kept]), frozen(found.values[kept]))
+    num_intervals, num_distinct = found.values.shape[0], firsts.shape[0]
+    left, right = (_Functions.empty(2 * num_intervals + num_distinct, most) for most in (num_distinct, num_intervals))
+    num_right = split_halves(firsts, counts, found.starts, found.values, left, right)
+    lines = _aligned_zeros((num_lines6(left.counts) + num_lines6(right.counts[:num_right])) * 16).view(np.uint64)
+    roots, right_roots = np.empty(num_distinct, np.uint32), np.empty(num_right, np.uint32)
+    build_lines6(*right, lines, build_lines6(*left, lines, 0, roots), right_roots)
+    return Pool6(frozen(roots[which]), frozen(right_roots), frozen(lines))
+
+
+class _Functions(NamedTuple):
+    """Step functions of 64-bit keys: function t is rows firsts[t] to firsts[t] + counts[t] of keys and codes."""
+
+    keys: NDArray[np.uint64]
+    codes: NDArray[np.uint32]
+    firsts: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+    @classmethod
+    def empty(cls, num_keys: int, num_functions: int) -> _Functions:
+        columns = np.empty(num_keys, np.uint64), np.empty(num_keys, np.uint32)
+        return cls(*columns, np.empty(num_functions, np.int64), np.empty(num_functions, np.int64))
 
 
 def _distinct(found: Intervals) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], Intervals]:
@@ -126,9 +146,10 @@ def pool4_lookup(pool: Pool4, tables: ArrayLike, addrs: ArrayLike, out: NDArray[
 
 def pool6_lookup(pool: Pool6, tables: ArrayLike, addrs: ArrayLike, out: NDArray[np.int32] | None = None) -> NDArray[np.int32]:
     """As `pool4_lookup` for (n, 2) uint64 addresses as (hi, lo)."""
-    addrs, tables = rows6(addrs), _table_rows(tables, pool.firsts.shape[0])
+    addrs, tables = rows6(addrs), _table_rows(tables, pool.roots.shape[0])
     found = output_of(out, addrs.shape[0], tables.shape[0])
-    batch6(pool, tables, addrs, found)
+    if batch6(pool, tables, addrs, found) < addrs.shape[0]:
+        _check_tables(tables, pool.roots.shape[0])
     return found
 
 

@@ -60,10 +60,12 @@ def _count_below_compiled(lines, line, ends, addr):
     return lambda lines, line, ends, addr: _count_below(lines, line, ends, addr)  # noqa: PLW0108 - numba wants a function
 
 
-@intrinsic
-def prefetch(typing_context, array, index):
+def prefetch(array, index):
     """Ask for the cache line of `array[index]` and go on; any index is allowed."""
 
+
+@intrinsic
+def _prefetch(typing_context, array, index):
     def generate(context, builder, signature, arguments):
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
         i32, pointer = ir.IntType(32), ir.IntType(8).as_pointer()
@@ -74,6 +76,11 @@ def prefetch(typing_context, array, index):
         return context.get_dummy_value()
 
     return types.void(array, index), generate
+
+
+@overload(prefetch)
+def _prefetch_compiled(array, index):
+    return lambda array, index: _prefetch(array, index)  # noqa: PLW0108 - numba wants a function
 
 
 @njit(cache=True, nogil=True)
@@ -309,23 +316,3 @@ def gather_batch4(pool, tables, addrs, out):
         for i in range(whole, end):
             out[i] = pool4_one(pool, tables[i], addrs[i])
     return num_rows
-
-
-@njit(cache=True, nogil=True)
-def pool6_one(pool, table, hi, lo):
-    """Value of the longest match of one IPv6 address in one table, or -1: bisection in the table's starts."""
-    low = pool.firsts[table]
-    size = pool.counts[table]
-    while size > 1:
-        half = size >> 1
-        start_hi, start_lo = pool.starts[low + half, 0], pool.starts[low + half, 1]
-        if start_hi < hi or (start_hi == hi and start_lo <= lo):
-            low += half
-        size -= half
-    return pool.values[low]
-
-
-@njit(cache=True, nogil=True)
-def batch6(pool, tables, addrs, out):
-    for i in range(addrs.shape[0]):
-        out[i] = pool6_one(pool, tables[i], addrs[i, 0], addrs[i, 1])

@@ -154,6 +154,20 @@ def test_pool6_answers_as_the_scan(tables):
         assert found.tolist() == [longest_match(table, addr, 128) for addr in addrs]
 
 
+@FEW
+@given(prefix_tables(64, 60), st.sampled_from([0, 1, 0x2001_0DB8_0001_0002, 2**64 - 2, 2**64 - 1]), st.integers(0, 64))
+def test_pool6_of_routes_that_share_a_half(halves_table, shared, from_length):
+    """Trees of several levels by the right half, at either end of the address space; some routes reach over it."""
+    rights = {(addr & 2**64 - 1, length): value for addr, length, value in halves_table}
+    table = [((shared << 64) + addr, 64 + length, value) for (addr, length), value in rights.items()]
+    if from_length < 64:
+        table.append((shared >> (64 - from_length) << (128 - from_length), from_length, 5))
+    pool = build_pool6(np.zeros(len(table), np.int32), *columns6(table), 1)
+    addrs = border_addresses(table, 128)
+    found = pool6_lookup(pool, np.zeros(len(addrs), np.int32), halves(addrs))
+    assert found.tolist() == [longest_match(table, addr, 128) for addr in addrs]
+
+
 def internet():
     """The real table, which is not part of the project."""
     folder = Path(os.environ.get("FASTROUTE_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
