@@ -1,4 +1,4 @@
-"""fastroute inspect SNAPSHOT."""
+"""fastroute inspect SNAPSHOT, and inspect LOGS."""
 
 from __future__ import annotations
 
@@ -19,17 +19,61 @@ NUM_SHOWN = 20
 
 
 @click.command("inspect")
-@click.argument("path", metavar="SNAPSHOT", type=click.Path())
+@click.argument("paths", metavar="SNAPSHOT|LOGS...", nargs=-1, required=True, type=click.Path())
 @click.option("--node", "nodes", multiple=True, metavar="NAME", help="Also show this node's interfaces and pods; repeatable, or `all`.")
 @click.option("--pod", "pods", multiple=True, metavar="NAMESPACE/NAME", help="Also show this pod's containers and ports; repeatable.")
 @cache_option
+@click.option("--format", "log_format", metavar="'${version} ...'", help="Fields of text logs without a header, as the flow log has them.")
+@click.option("--all", "is_whole", is_flag=True, help="Read every record of the logs instead of some millions.")
 @click.option("--output", "-o", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @click.pass_context
-def command(ctx: click.Context, path: str, nodes: tuple[str, ...], pods: tuple[str, ...], cache: bool, output: str) -> None:
-    """Say what a snapshot holds, what was not understood, what is missing, and what does not fit together.
+def command(
+    ctx: click.Context,
+    paths: tuple[str, ...],
+    nodes: tuple[str, ...],
+    pods: tuple[str, ...],
+    cache: bool,
+    log_format: str | None,
+    is_whole: bool,
+    output: str,
+) -> None:
+    """Say what a snapshot holds, or what flow logs are.
 
-    Exit code 1 where something does not fit together: a pod on no node, an address that no interface holds, a route to nowhere.
+    Of a snapshot: what was not understood, what is missing, and what does not fit together: a pod on no node, an address that no interface
+    holds, a route to nowhere.
+
+    Of logs (files, folders, patterns, `-`): their form, fields and time, what they answer, which fields to add for the rest, and what looks
+    wrong.
+
+    Exit code 1 where something does not fit together, or where a log cannot be read beside others that can.
     """
+    from fastroute.jobs.inspect_logs import holds_logs
+
+    if len(paths) > 1 or holds_logs(paths[0]):
+        if nodes or pods:
+            raise click.UsageError("--node and --pod show parts of a snapshot; these are logs")
+        ctx.exit(_inspect_logs(paths, log_format, is_whole, output))
+    if log_format is not None or is_whole:
+        raise click.UsageError("--format and --all are for logs; this is a snapshot")
+    ctx.exit(_inspect_snapshot(paths[0], nodes, pods, output, cache=cache))
+
+
+def _inspect_logs(paths: tuple[str, ...], log_format: str | None, is_whole: bool, output: str) -> int:
+    from fastroute.cli.inspect_logs import print_logs
+    from fastroute.io.logformat import parse_format
+    from fastroute.jobs.inspect_logs import inspect_logs
+
+    with progress() as report:
+        names = parse_format(log_format) if log_format is not None else None
+        inspection = inspect_logs(paths, log_format=names, whole=is_whole, progress=report)
+    if output == "json":
+        print_json(inspection.to_dict())
+    else:
+        print_logs(inspection)
+    return FINDINGS if inspection.num_faults else DONE
+
+
+def _inspect_snapshot(path: str, nodes: tuple[str, ...], pods: tuple[str, ...], output: str, *, cache: bool) -> int:
     from fastroute.jobs.inspect import inspect_snapshot
 
     with progress() as report:
@@ -38,7 +82,7 @@ def command(ctx: click.Context, path: str, nodes: tuple[str, ...], pods: tuple[s
         print_json(inspection.to_dict(pods=bool(pods)))
     else:
         _print(inspection, nodes, pods)
-    ctx.exit(FINDINGS if inspection.num_faults else DONE)
+    return FINDINGS if inspection.num_faults else DONE
 
 
 def _print(inspection: SnapshotInspection, nodes: tuple[str, ...], pods: tuple[str, ...]) -> None:
