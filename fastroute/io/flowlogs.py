@@ -116,11 +116,7 @@ class ParquetFlows:
         """Read the records of a chunk; parts of one row group are waited for in their order."""
         names = None if columns is None else [self.schema.names[i] for i in columns]
         try:
-            if chunk.part < 0:
-                with self._open() as opened:
-                    table = opened.read_row_groups(list(chunk.row_groups), columns=names, use_threads=False)
-            else:
-                table = self._read_part(chunk, names)
+            table = self._read_groups(chunk, names) if chunk.part < 0 else self._read_part(chunk, names)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             where = f"{self.file.path}: rows {chunk.first_row} to {chunk.first_row + chunk.num_rows - 1}"
             raise InputError(f"{where}: {_reason(error)}") from error
@@ -140,6 +136,15 @@ class ParquetFlows:
         opened = pq.ParquetFile(self.file.path, metadata=self._metadata, read_dictionary=self._coded)
         self._metadata = opened.metadata
         return opened
+
+    def _read_groups(self, chunk: Chunk, names: list[str] | None) -> pa.Table:
+        from fastroute.io.columns import ColumnReader
+
+        with self._open() as opened:
+            table = None
+            if names is not None:  # what passes through is Arrow's matter: it may have any form
+                table = ColumnReader(self.file.path, opened.metadata, self.schema, self._coded).read(chunk.row_groups, names)
+            return opened.read_row_groups(list(chunk.row_groups), columns=names, use_threads=False) if table is None else table
 
     def _read_part(self, chunk: Chunk, names: list[str] | None) -> pa.Table:
         part = self._large[chunk.row_groups[0]].part(chunk.part, lambda: self._parts(chunk, names))
