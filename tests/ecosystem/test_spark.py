@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import shutil
 import signal
 import sys
@@ -69,8 +70,8 @@ def test_same_as_one_process(spark: Any, made: SynthResult, snapshot: Snapshot, 
 
 def test_from_a_compiled_file_and_by_name(spark: Any, made: SynthResult, snapshot: Snapshot, tmp_path: Path) -> None:
     snapshot.save(tmp_path / "snapshot.fastroute")
-    on_spark.route_files(spark, [str(made.logs)], str(tmp_path / "snapshot.fastroute"), tmp_path / "spark")
-    route_files(made.logs, Snapshot.load(tmp_path / "snapshot.fastroute"), tmp_path / "here")
+    on_spark.route_files(spark, [str(made.logs)], str(tmp_path / "snapshot.fastroute"), tmp_path / "spark", static=True)
+    route_files(made.logs, Snapshot.load(tmp_path / "snapshot.fastroute").compile(static=True), tmp_path / "here")
     assert content(tmp_path / "spark") == content(tmp_path / "here")
 
 
@@ -178,12 +179,12 @@ def test_questions_of_a_frame(spark: Any, snapshot: Snapshot) -> None:
 
 def test_the_snapshot_is_mapped_once_and_never_in_the_closure(spark: Any, snapshot: Snapshot) -> None:
     shipped = on_spark._ship(spark, snapshot)
-    work: Callable[..., Any] = partial(on_spark._routed_batches, shipped, ("src_kind",), None)
+    work: Callable[..., Any] = partial(on_spark._routed_batches, shipped, False, ("src_kind",), None)
     assert len(pickle.dumps(work)) < 500
 
     def mappings(batches: Any) -> Iterator[pa.RecordBatch]:
         for _ in batches:
-            on_spark._engine(shipped)
+            on_spark._engine(shipped, False)
             maps = Path("/proc/self/maps").read_text().splitlines()
             yield pa.RecordBatch.from_pydict({"n": [sum(shipped in line for line in maps)], "pid": [os.getpid()]})
 
@@ -191,6 +192,20 @@ def test_the_snapshot_is_mapped_once_and_never_in_the_closure(spark: Any, snapsh
     assert len(rows) == 8
     assert {row.n for row in rows} == {1}
     assert len({row.pid for row in rows}) <= 4
+
+
+def test_recipe_of_spark(spark: Any, made: SynthResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lines in the README."""
+    recipes = (Path(__file__).parents[2] / "README.md").read_text().partition("## In other tools")[2]
+    (block,) = re.findall(r"```python\n(from pyspark.*?)```", recipes, re.DOTALL)
+    for name, folder in (("snap", made.snapshot), ("logs", made.logs)):
+        (tmp_path / name).symlink_to(folder)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(compile(block, "README.md", "exec"), names)
+    assert spark.read.parquet(str(tmp_path / "routed-by-spark")).count() == made.records
+    (line,) = [line for line in block.splitlines() if "route_frame" in line]
+    assert eval(line, names).count() == made.records
 
 
 def test_spark_reads_the_result(spark: Any, made: SynthResult, routed: Path) -> None:
