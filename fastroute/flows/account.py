@@ -44,12 +44,15 @@ class Account:
     """AMBIGUOUS records by Doubt."""
     reused: dict[tuple[str, ...], I64] = field(default_factory=dict)
     """By the pods that may have held a reused address: (3,) sums of the records that are open between them."""
+    is_full: bool = True
+    """False: only what was read, excluded and counted was summed up; how records were attributed, and where they end, was not asked."""
 
     def add(self, other: Account) -> None:
         """Add another account to this one."""
         for name in self.__slots__:
-            if name not in ("legs", "reused"):
+            if name not in ("legs", "reused", "is_full"):
                 getattr(self, name)[...] += getattr(other, name)
+        self.is_full &= other.is_full
         if other.legs is not None:
             self.legs = other.legs + (0 if self.legs is None else self.legs)
         for pods, sums in other.reused.items():
@@ -67,11 +70,13 @@ class Account:
         AssertionError
             They do not add up: a defect of fastroute.
         """
-        parts = {
-            "attribution": self.by_attribution.sum(0),
-            "path classes": self.by_path_class.sum(0) + self.by_attribution[EXCLUDED_ROW],
-            "dispositions": self.by_disposition.sum(0) + self.by_attribution[EXCLUDED_ROW],
-        }
+        parts = {}
+        if self.is_full:
+            parts = {
+                "attribution": self.by_attribution.sum(0),
+                "path classes": self.by_path_class.sum(0) + self.by_attribution[EXCLUDED_ROW],
+                "dispositions": self.by_disposition.sum(0) + self.by_attribution[EXCLUDED_ROW],
+            }
         if not np.array_equal(self.by_doubt.sum(0), self.by_attribution[Attribution.AMBIGUOUS]):
             raise AssertionError(f"the account of doubts holds {self.by_doubt.sum(0).tolist()}, not the ambiguous records")
         if self.legs is not None:
@@ -99,7 +104,8 @@ class Account:
 
     @property
     def attributed_share(self) -> float:
-        """EXACT and INFERRED records among those that are not excluded; 1 where there are none."""
+        """EXACT and INFERRED records among those that are not excluded; 1 where there are none. Of a full account."""
+        assert self.is_full
         asked = self.records - self.excluded
         found = int(self.by_attribution[[Attribution.EXACT, Attribution.INFERRED], 0].sum())
         return found / asked if asked else 1.0
@@ -108,6 +114,8 @@ class Account:
         """Plain data, for the manifest and summaries."""
         rows = self.by_attribution
         flows = {} if self.legs is None else _flows(self.legs)
+        if not self.is_full:
+            return {"input": _measures(self.measured[0]), "excluded": _measures(rows[EXCLUDED_ROW]), **flows}
         return {
             "input": _measures(self.measured[0]),
             "attributed": {

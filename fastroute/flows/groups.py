@@ -75,6 +75,8 @@ class Aggregation:
     measures : of MEASURES; bytes and packets that are not asked for are not read, and 0 in the account
     counter : FlowCounter, optional
         Counts each flow once: sums are of the records that count.
+    full_account : bool
+        Whether the account also says how records were attributed, where they end, and what was rejected.
 
     Raises
     ------
@@ -83,7 +85,14 @@ class Aggregation:
     """
 
     def __init__(
-        self, router: Router, by: Sequence[str], input_columns: Sequence[str], measures: Sequence[str], counter: FlowCounter | None = None
+        self,
+        router: Router,
+        by: Sequence[str],
+        input_columns: Sequence[str],
+        measures: Sequence[str],
+        counter: FlowCounter | None = None,
+        *,
+        full_account: bool = False,
     ) -> None:
         self.router = router
         self.compiled = router.compiled
@@ -94,8 +103,9 @@ class Aggregation:
         self._outputs = tuple(name for name in self.by if name in SOURCES)
         self._inputs = tuple(name for name in self.by if name not in SOURCES)
         self._interners = {name: Interner() for name in self.by if not _has_names(name)}
-        self._walker = PairWalker(self.compiled, self._outputs, depends_on_time=router.depends_on_time)
-        self._can_pair = PairNumbering.can_hold(len(self.compiled.rows.kind))
+        self._is_full = full_account
+        self._walker = PairWalker(self.compiled, self._outputs, has_classes=full_account, depends_on_time=router.depends_on_time)
+        self._can_pair = router.has_one_topology and PairNumbering.can_hold(len(self.compiled.rows.kind))
         self._lock = threading.Lock()
         self._idle: list[_Sums] = []
         self._all: list[_Sums] = []
@@ -146,7 +156,8 @@ class Aggregation:
 
     def _add_pairs(self, sums: _Sums, read: Read, fields: Fields, first_row: int, settled_by: int | None) -> Account:
         """By pairs of rows; records of which ports decide walked by themselves, and those of which more decides through the router."""
-        unneeded = {"interface_id"} if "vpc_id" in fields and self._counter is None else set()
+        unneeded = {"interface_id"} if "vpc_id" in fields else set()
+        unneeded |= set() if self._is_full else {"action"}
         table = read(self._names(fields, (_PAIR_FIELDS & set(fields.names)) - unneeded))
         here = find_fields(table.column_names, simulated=False)
         ends = end_rows(self.compiled, table, here, settled_by, first_row)
@@ -159,7 +170,8 @@ class Aggregation:
         found, routed = self._routed_part(sums, read, fields, records, first_row)
         for column, part in zip((outputs, *ends), found, strict=True):
             column[records] = part
-        account.add(routed)
+        if self._is_full:
+            account.add(routed)
         return self._finish(sums, batch, account)
 
     def _outputs_of(self, sums: _Sums, read: Read, fields: Fields, ends: EndRows) -> tuple[I32, int]:
@@ -225,6 +237,7 @@ class Aggregation:
         here = find_fields(table.column_names, simulated=fields.is_simulated)
         routed = self.router.route(table, here, first_row)
         ends = EndRows(routed.answers.src_row, routed.answers.dst_row)
+        routed.account.is_full = self._is_full
         return self._finish(sums, _Batch(table, here, self._output_groups(sums, routed.answers), ends), routed.account)
 
     def _output_groups(self, sums: _Sums, answers: Answers, classes: I32 | None = None) -> I32:
@@ -240,14 +253,14 @@ class Aggregation:
 
     def _paired_account(self, sums: _Sums, batch: _Batch) -> Account:
         """The account of the records that do not go through the router."""
-        account = Account()
+        account = Account(is_full=self._is_full)
         sums.note_outputs()
         by_class = np.zeros((sums.classes.size + 1, NUM_MEASURES), np.int64)
         sum_classes(batch.outputs, sums.class_of_output, *batch.measures, by_class)
         add_classes(account, sums.classes.keys, by_class[:-1])
         account.by_attribution[EXCLUDED_ROW] += by_class[-1]
         rejected = rejected_records(batch.table, batch.fields)
-        if len(rejected):
+        if self._is_full and len(rejected):
             sum_marked(rejected, batch.outputs, *batch.measures, account.rejected)
         return account
 

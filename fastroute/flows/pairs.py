@@ -28,6 +28,19 @@ _OF_NO_PORT = frozenset({"node", "eni", "subnet", "az", "vpc"})
 """Columns of rows in which a node and its host-network pods agree."""
 
 
+def _compared(columns: set[str]) -> frozenset[str]:
+    """Columns of the answers that must not depend on the opener, for these to depend on nothing but the pair.
+
+    What either opener gives, an unknown one gives too, but for what `datapath.walk.merged` makes of ways that differ elsewhere.
+    """
+    found = columns & set(Answers._fields) - {"opener", "form"}
+    if found & {"disposition", "path_id"}:
+        found |= {"path_class", "disposition", "path_id", "wire_src"}
+    if found & {"src_attribution", "dst_attribution", "attribution"}:
+        found |= {"src_attribution", "dst_attribution"}
+    return frozenset(found)
+
+
 class PairAnswers(NamedTuple):
     """Of (n,) pairs; where `is_open`, records differ, and the other columns mean nothing."""
 
@@ -43,13 +56,16 @@ class PairWalker:
     Parameters
     ----------
     columns : output columns that are asked for
+    has_classes : whether the account is to sum by class
     depends_on_time : whether some rows do
     """
 
-    def __init__(self, compiled: Compiled, columns: Sequence[str], *, depends_on_time: bool) -> None:
+    def __init__(self, compiled: Compiled, columns: Sequence[str], *, has_classes: bool, depends_on_time: bool) -> None:
         self.compiled = compiled
+        self.has_classes = has_classes
         self._needs_opener = "opener" in columns
         sources = [SOURCES[name] for name in columns]
+        self._compared = _compared({source.column for source in sources if not source.side} | set(_CLASS if has_classes else ()))
         self._ports_matter = {
             side: depends_on_time or any(source.side == side and source.column not in _OF_NO_PORT for source in sources)
             for side in ("src", "dst")
@@ -71,16 +87,18 @@ class PairWalker:
             questions = Questions(src_row, dst_row, protocol, absent, absent, np.full(len(src_row), flags, np.int32))
             return walk(self.compiled, questions, recorded=True)
 
-        by_src, by_dst = opened(TCP_SYN), opened(TCP_SYN | TCP_ACK)
+        by_src = opened(TCP_SYN)
         is_open = np.full(len(src_row), self._needs_opener)
-        for name, column, other in zip(Answers._fields, by_src, by_dst, strict=True):
-            if name != "opener":
-                is_open |= column != other
+        by_dst = opened(TCP_SYN | TCP_ACK) if self._compared else by_src
+        for name in self._compared:
+            is_open |= getattr(by_src, name) != getattr(by_dst, name)
         is_open |= self._depends_on_ports(src_row, dst_row)
         return PairAnswers(by_src, self.classes(by_src), is_open)
 
     def classes(self, answers: Answers) -> I32:
-        """(NUM_CLASS_CODES, n): what the account sums by."""
+        """(NUM_CLASS_CODES, n): what the account sums by; -1 where it does not."""
+        if not self.has_classes:
+            return np.full((NUM_CLASS_CODES, len(answers.src_row)), -1, np.int32)
         doubts = doubts_of(self.compiled, answers, packet_addresses=True)
         codes = [getattr(answers, name) for name in _CLASS]
         return np.stack([*codes, doubts if doubts is not None else np.full(len(answers.attribution), -1, np.int8)]).astype(np.int32)

@@ -35,6 +35,7 @@ def aggregate_files(
     top: int | None = None,
     measures: Sequence[str] = ("bytes", "records"),
     count: str = "records",
+    full_account: bool = False,
     threads: int | None = None,
     simulated: bool | None = None,
     progress: Progress | None = None,
@@ -52,6 +53,9 @@ def aggregate_files(
         Bytes and packets that are not asked for are not read, and 0 in the account. Flows are the records that count, once a flow.
     count : `records` or `flows`
         Whether every record counts, or of each flow the one record nearest its source; see `fastroute.jobs.logged.make_counter`.
+    full_account : bool
+        Whether the account also says how records were attributed, where they end and what was rejected, as the manifest of `route_files`
+        does; ports and flags then decide of more records, and are read.
     threads, simulated, progress : as for `route_files`
 
     Returns
@@ -69,7 +73,7 @@ def aggregate_files(
     engine = snapshot.compile() if isinstance(snapshot, Snapshot) else snapshot
     files = [open_flows(file) for file in discover(listed(paths)).files]
     counter = make_counter(snapshot, files, num_threads(threads)) if count == "flows" else None
-    aggregation = Aggregation(engine.router(()), by, files[0].schema.names, measures, counter)
+    aggregation = Aggregation(engine.router(()), by, files[0].schema.names, measures, counter, full_account=full_account)
     rows = sum(file.num_rows for file in files)
     reporter = Reporter(progress, "route", rows)
     works = [_FileSums(file, aggregation, counter, simulated, reporter) for file in files]

@@ -42,9 +42,12 @@ def log(starts: list[int]) -> pa.Table:
     )
 
 
-def sums(router: Router, table: pa.Table, settled_by: int | None) -> tuple[pa.Table, dict[str, object], list[set[str]]]:
+Found = tuple[pa.Table, dict[str, object], list[set[str]]]
+
+
+def sums(router: Router, table: pa.Table, settled_by: int | None, by: tuple[str, ...] = BY) -> Found:
     """The sums, their account, and the names that were read, time after time."""
-    aggregation = Aggregation(router, BY, table.column_names, MEASURES)
+    aggregation = Aggregation(router, by, table.column_names, MEASURES, full_account=True)
     asked: list[set[str]] = []
 
     def read(names: Collection[str]) -> pa.Table:

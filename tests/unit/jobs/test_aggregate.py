@@ -79,7 +79,7 @@ def test_records_without_packet_addresses_are_read_again(made: SynthResult, snap
         source = source.set_column(at, name, mixed)
     pq.write_table(source, tmp_path / "mixed.parquet")
     manifest = route_files(tmp_path / "mixed.parquet", snapshot, tmp_path / "out")
-    found = aggregate_files(tmp_path / "mixed.parquet", snapshot, ["attribution"])
+    found = aggregate_files(tmp_path / "mixed.parquet", snapshot, ["attribution"], full_account=True)
     for name in ("ambiguous", "unknown", "attributed"):
         assert found.account.to_dict()[name]["bytes"] == manifest.account[name]["bytes"]
     assert manifest.account["ambiguous"]["records"] > 0
@@ -110,17 +110,21 @@ EVERY_MEASURE = ("bytes", "records", "packets")
 
 def test_the_account_is_that_of_routing(made: SynthResult, snapshot: Snapshot, tmp_path: Path) -> None:
     manifest = route_files(made.logs, snapshot, tmp_path / "out")
-    found = aggregate_files(made.logs, snapshot, NAMES_AND_CLASS, measures=EVERY_MEASURE)
+    found = aggregate_files(made.logs, snapshot, NAMES_AND_CLASS, measures=EVERY_MEASURE, full_account=True)
     assert found.account.to_dict() | {"attributed_share": found.account.attributed_share} == manifest.account
-    in_bytes = aggregate_files(made.logs, snapshot, ["src_node"], measures=["bytes"]).account.to_dict()
+    in_bytes = aggregate_files(made.logs, snapshot, ["src_node"], measures=["bytes"], full_account=True).account.to_dict()
     assert in_bytes["unknown"] == manifest.account["unknown"] | {"packets": 0}
+    assert aggregate_files(made.logs, snapshot, ["src_node"], measures=EVERY_MEASURE).account.to_dict() == {
+        name: manifest.account[name] for name in ("input", "excluded")
+    }
 
 
 @pytest.mark.parametrize(
     "kind", ["as written", "plain texts", "no vpc_id", "two VPCs", "no flags", "some without VPC", "no status", "views"]
 )
+@pytest.mark.parametrize("full_account", [True, False])
 def test_pairs_give_the_sums_of_the_router(
-    made: SynthResult, snapshot: Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+    made: SynthResult, snapshot: Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, full_account: bool
 ) -> None:
     """All ways to read a log, by pairs of rows and record by record."""
     tables = [pq.read_table(path, partitioning=None) for path in sorted(made.logs.glob("**/*.parquet"))]
@@ -149,10 +153,13 @@ def test_pairs_give_the_sums_of_the_router(
         ("src_k8s_pod", "dst_kind", "opener", "dstport"),
         ("src_az_id", "path_id", "interface_id"),
         ("src_vpc_id",),
+        ("form", "disposition"),
+        ("out_eni", "wire_src", "table"),
+        ("src_attribution", "path_class"),
     ]
 
     def answers() -> list[object]:
-        found = [aggregate_files(path, snapshot, by, measures=EVERY_MEASURE, threads=2) for by in questions]
+        found = [aggregate_files(path, snapshot, by, measures=EVERY_MEASURE, full_account=full_account, threads=2) for by in questions]
         return [(each.table.to_pylist(), each.account.to_dict()) for each in found]
 
     by_pairs = answers()
