@@ -14,7 +14,8 @@ from fastroute.api.pairs import Batch, Conversation, Pairs
 from fastroute.api.stream import BATCH_ROWS, large_tables, reader_of
 from fastroute.api.trace import Question, trace
 from fastroute.api.whois import Whois, whois
-from fastroute.datapath import Compiled, Explanation
+from fastroute.datapath import Compiled, Explanation, path_tables
+from fastroute.datapath.paths import PathTables
 from fastroute.errors import EndpointError, InputError
 from fastroute.flows import NameIndex, Router, choose_columns, find_fields, output_fields
 from fastroute.flows.columns import PROTOCOL_NUMBERS
@@ -56,6 +57,10 @@ class Engine:
         if self._moments is None:
             raise EndpointError("an engine of compiled arrays alone cannot explain; load the snapshot")
         return self._moments
+
+    def path_tables(self) -> PathTables:
+        """What decodes `path_id`: every leg that the snapshot has."""
+        return path_tables(self.compiled)
 
     def router(self, columns: Sequence[str]) -> Router:
         """The router that adds the given columns."""

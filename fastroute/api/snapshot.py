@@ -17,7 +17,7 @@ from fastroute.datapath.history import without_history
 from fastroute.io.cache import CacheEntry, SnapshotCache
 from fastroute.io.compiled import SnapshotFile, open_snapshot_file, write_snapshot_file
 from fastroute.io.parse_report import ParseReport
-from fastroute.io.snapshot import Progress, read_snapshot
+from fastroute.io.snapshot import Progress, read_snapshot, timeline_folders
 from fastroute.topology import Missing, Topology
 from fastroute.topology.times import BEGINNING, Moment
 
@@ -65,6 +65,8 @@ class Snapshot:
         Parameters
         ----------
         path : folder or file
+            A folder whose sub-folders are snapshots, each with its time in a file `captured_at`, is a time line: each snapshot is valid
+            until the next.
         cache : bool
             Whether what was read of a folder, and its compiled form, are kept in the user's cache folder and taken from there where the
             folder has not changed.
@@ -77,6 +79,10 @@ class Snapshot:
             No such path, nothing in the folder that fastroute knows, a broken file, a compiled file of another version.
         """
         path = Path(path)
+        if folders := timeline_folders(path):
+            from fastroute.api.timeline import Timeline
+
+            return Timeline([cls.load(folder, cache=cache, progress=progress) for folder in folders], path)
         if path.is_file():
             return cls._of(open_snapshot_file(path), path)
         store = SnapshotCache.of_user() if cache and path.is_dir() else None
@@ -109,6 +115,11 @@ class Snapshot:
     def missing(self) -> tuple[Missing, ...]:
         """What was not collected, and the answers that go with it; at hand without decoding the topology."""
         return self._source.missing
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """Counts and times, for manifests."""
+        return self._source.about
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the snapshot, compiled, as one file that `load` maps into memory; it appears whole or not at all.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from ipaddress import IPv4Address
 from itertools import pairwise
 from typing import Any
@@ -68,13 +68,15 @@ def texts(names: Names) -> list[str]:
     return [data[begin:end].decode() for begin, end in pairwise(bounds)]
 
 
-def compile_topology(topology: Topology, tenures: Sequence[Tenure] = ()) -> Compiled:
+def compile_topology(topology: Topology, tenures: Sequence[Tenure] = (), unsure: Collection[str] = ()) -> Compiled:
     """Compile a snapshot.
 
     Parameters
     ----------
     tenures : sequence of Tenure
         Who held which address when; without them whoever holds it in the snapshot always did.
+    unsure : collection of str
+        Interfaces and nodes that may not have been there all the time: their own addresses are INFERRED.
 
     Raises
     ------
@@ -83,7 +85,7 @@ def compile_topology(topology: Topology, tenures: Sequence[Tenure] = ()) -> Comp
     """
     settings, _ = read_settings(topology.cni_env)
     index = TopologyIndex(topology)
-    owners = build_ownership(index, settings, tenures)
+    owners = build_ownership(index, settings, tenures, unsure)
     plans = [plan for plan in owners.plans.values() if isinstance(plan, NodePlan)]
     profiles = NodeProfiles(topology, plans)
     vpc_legs = VpcLegTable(index, owners.spaces)

@@ -69,10 +69,10 @@ def path_tables(compiled: Compiled) -> PathTables:
 
 
 class PathDecoder:
-    """Decodes the paths of one compiled snapshot."""
+    """Decodes the paths of one compiled snapshot, or of whatever its leg tables are from."""
 
-    def __init__(self, compiled: Compiled) -> None:
-        self.tables = path_tables(compiled)
+    def __init__(self, legs: Compiled | PathTables) -> None:
+        self.tables = legs if isinstance(legs, PathTables) else path_tables(legs)
 
     def hops(self, path_id: int) -> list[Hop]:
         """Decode one path; empty for -1. A way in from outside reads the hops of its VPC leg backwards."""

@@ -5,7 +5,7 @@ A space is the address space of one VPC. MODEL.md section 1 is the order of prec
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from ipaddress import ip_network
 
 from fastroute.cni import CniSettings, plan_node
@@ -30,7 +30,7 @@ from fastroute.vocab import Attribution, Kind
 from fastroute.vpc import attached_vpcs, effective_routes, has_unlisted_routes
 
 
-def build_ownership(index: TopologyIndex, settings: CniSettings, tenures: Sequence[Tenure] = ()) -> Ownership:
+def build_ownership(index: TopologyIndex, settings: CniSettings, tenures: Sequence[Tenure] = (), unsure: Collection[str] = ()) -> Ownership:
     """Give every address of every VPC its owner. Without any VPC in the snapshot there is one nameless space, of pods and nodes alone.
 
     `tenures` tell who held it before; without them whoever holds it in the snapshot always did.
@@ -47,11 +47,20 @@ def build_ownership(index: TopologyIndex, settings: CniSettings, tenures: Sequen
     for vpc in topology.vpcs.values():
         _claim_vpc(owners, index, vpc)
     _claim_special(owners, topology)
+    if unsure:
+        _doubt(owners, unsure)
     # Pods come last, as what they take the place of is what their address was before them.
     pod_rows = PodRows(owners, index)
     background = claim_pods(owners, index, pod_rows)
     claim_histories(owners, pod_rows, tenures, background)
     return owners
+
+
+def _doubt(owners: Ownership, unsure: Collection[str]) -> None:
+    """Interfaces and nodes, by their id and name, that may not have been there all the time."""
+    for row in (row for claims in owners.prefixes for row in claims.values()):
+        if (row.eni if row.eni is not None else row.node) in unsure:
+            row.attribution = max(row.attribution, Attribution.INFERRED)
 
 
 def _claim_eni(owners: Ownership, index: TopologyIndex, eni: Eni) -> None:

@@ -65,6 +65,9 @@ class Router:
     names : resolves the names in questions
     """
 
+    has_one_topology = True
+    """Whether a row means one thing at all times."""
+
     def __init__(self, compiled: Compiled, columns: Sequence[str], names: NameIndex) -> None:
         self.compiled = compiled
         self.encoder = Encoder(compiled, columns)

@@ -42,14 +42,14 @@ def read_stretches(compiled: Compiled, table: pa.Table | pa.RecordBatch, fields:
     """
     if "start" not in fields or "end" not in fields:
         return None
-    start = _seconds(table[fields.at["start"]], "start")
+    start = read_seconds(table[fields.at["start"]], "start")
     earliest, latest = bounds(start)
     if latest >= _FIRST_MILLISECONDS:
         raise InputError(f"start holds {latest}, beyond the year 5000 as seconds since 1970; if it is milliseconds, divide it by 1000")
     earliest -= TRAIL
     if not (compiled.history.settled > earliest).any():
         return None
-    end = _seconds(table[fields.at["end"]], "end")
+    end = read_seconds(table[fields.at["end"]], "end")
     begin, until = np.empty(len(start), np.int64), np.empty(len(start), np.int64)
     return Stretches(begin, until, fill_stretches(start, end, begin, until))
 
@@ -84,7 +84,7 @@ def walk_at_time(
     return answers, found
 
 
-def _seconds(column: pa.ChunkedArray | pa.Array, name: str) -> I64:
+def read_seconds(column: pa.ChunkedArray | pa.Array, name: str) -> I64:
     """A time column as seconds since 1970, -1 where absent."""
     kind = column.type
     if not pa.types.is_timestamp(kind):

@@ -20,6 +20,7 @@ from fastroute.io.parse_report import FileRead, ParseReport, Use
 from fastroute.topology import Assignment, Finding, Topology
 from fastroute.topology.check import check
 from fastroute.topology.inputs import missing_inputs
+from fastroute.topology.times import seconds_of
 
 _JSON_SUFFIXES = (".json", ".json.gz")
 _ACCOUNT_ID = re.compile(r"\d{12}")
@@ -94,6 +95,30 @@ def read_snapshot(path: Path | str, progress: Progress | None = None) -> Snapsho
     topology = replace(_topology(aws, kubernetes, captured_at), assignments=assignments)
     missing = missing_inputs(topology, report.kinds_read())
     return SnapshotRead(replace(topology, findings=(*findings, *check(topology)), missing=missing), report)
+
+
+def timeline_folders(path: Path) -> list[Path]:
+    """The snapshots of a folder that holds several, by name; empty for any other path.
+
+    Raises
+    ------
+    InputError
+        One of its sub-folders does not tell its time.
+    """
+    if not path.is_dir() or (path / TIME_FILE).is_file():
+        return []
+    folders = sorted(each for each in path.iterdir() if each.is_dir() and not each.name.startswith("."))
+    if not any((folder / TIME_FILE).is_file() for folder in folders):
+        return []
+    for folder in folders:
+        text = read_bytes(folder / TIME_FILE).decode(errors="replace").strip() if (folder / TIME_FILE).is_file() else ""
+        if seconds_of(text) is None:
+            found = f"{text[:40]!r} is no time with a zone" if text else "no such file"
+            raise InputError(
+                f"{folder / TIME_FILE}: {found}; on a time line each snapshot has its own, such as 2026-01-31T12:00:00Z; "
+                "move what is no snapshot elsewhere"
+            )
+    return folders
 
 
 def _topology(aws: AwsReader, kubernetes: KubernetesReader, captured_at: str | None) -> Topology:
