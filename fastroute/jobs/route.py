@@ -15,7 +15,7 @@ import numpy as np
 
 from fastroute.api import Engine, Snapshot
 from fastroute.api.ahead import num_threads
-from fastroute.datapath import path_tables, to_arrays
+from fastroute.datapath import to_arrays
 from fastroute.errors import FastrouteError, InputError, OutputError
 from fastroute.flows import choose_columns
 from fastroute.flows.counting import COUNTS, FlowCounter
@@ -50,6 +50,8 @@ def route_files(
     simulated: bool | None = None,
     write: str = "auto",
     count: str = "records",
+    static: bool = False,
+    log_format: Sequence[str] | None = None,
     progress: Progress | None = None,
     elsewhere: Elsewhere | None = None,
 ) -> Manifest:
@@ -61,7 +63,7 @@ def route_files(
         Files, folders or patterns; see `fastroute.io.flowlogs.discover`.
     snapshot : Snapshot or Engine
     out : path
-        A new or empty folder. Each input file has its output at the same place in it, questions in CSV or Arrow with `.parquet` appended;
+        A new or empty folder. Each input file has its output at the same place in it, all but Parquet with `.parquet` appended;
         beside them `_manifest.json`, and `_paths/`, which decodes `path_id`. One run at a time writes into a folder.
     columns : names of the columns to add
         The default ones, or `["all"]`.
@@ -86,6 +88,10 @@ def route_files(
     count : `records` or `flows`
         Whether every record counts, or of each flow the one nearest its source: then files have the columns `leg` and `is_counted` too,
         are encoded, and the account says what counts. Needs the snapshot itself.
+    static : bool
+        Whether the snapshot holds for all time; see `Snapshot.compile`.
+    log_format : field names, optional
+        Of text logs without a header; see `fastroute.io.logformat.parse_format`.
     progress : callable, optional
         Called with ("route", records written, records in all; 0 while that is not known).
     elsewhere : callable, optional
@@ -113,16 +119,25 @@ def route_files(
         raise InputError(f"count {count!r}; it is {' or '.join(COUNTS)}")
     if count == "flows" and (write == "splice" or elsewhere is not None):
         raise InputError("files in which flows are counted are encoded, by this process; leave out splice")
-    settings = Settings(choose_columns(columns), write, simulated, on_error, min_attributed, count)
+    settings = Settings(
+        choose_columns(columns),
+        write,
+        simulated,
+        on_error,
+        min_attributed,
+        static,
+        tuple(log_format) if log_format is not None else None,
+        count,
+    )
     folder = Path(out)
-    found = discover(listed(paths))
+    found = discover(listed(paths), log_format)
     _check_apart(found, folder)
-    engine = snapshot.compile() if isinstance(snapshot, Snapshot) else snapshot
+    engine = snapshot.compile(static=static) if isinstance(snapshot, Snapshot) else snapshot
     counter = None
     if count == "flows":
         if isinstance(snapshot, Engine):
             raise InputError("counting flows needs the snapshot itself, not an engine made from it; pass the snapshot")
-        logged = _logged(snapshot, found, on_error, num_threads(threads))
+        logged = _logged(snapshot, found, settings, num_threads(threads))
         counter = FlowCounter(engine.compiled, snapshot.topology, logged)
         settings = settings._replace(logged=hashlib.sha256("\n".join(sorted(logged)).encode()).hexdigest())
     made_with = {"versions": versions(), "settings": settings.to_dict(), "snapshot": {**engine.describe(), "sha256": fingerprint(engine)}}
@@ -197,24 +212,25 @@ def listed(paths: Paths) -> list[str | os.PathLike[str]]:
 def fingerprint(engine: Engine) -> str:
     """SHA-256 of a compiled snapshot's content: the same for the same answers, wherever it was read from."""
     arrays, rest = to_arrays(engine.compiled)
-    digest = hashlib.sha256(msgspec.json.encode(rest))
+    about = {name: value for name, value in engine.describe().items() if name != "path"}
+    digest = hashlib.sha256(msgspec.json.encode([rest, about]))
     for name, array in arrays.items():
         digest.update(f"{name} {array.dtype.str} {array.shape} ".encode())
         digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 
-def _logged(snapshot: Snapshot, found: Found, on_error: str, threads: int) -> frozenset[str]:
+def _logged(snapshot: Snapshot, found: Found, settings: Settings, threads: int) -> frozenset[str]:
     """The interfaces that are taken for logged: those of the snapshot's flow logs, else those that the records name."""
     flow_logs = read_flow_logs(snapshot)
     if flow_logs:
         return logged_interfaces(snapshot.topology, flow_logs)
-    if on_error == "stop":
-        return seen_interfaces([open_flows(file) for file in found.files], threads)
+    if settings.on_error == "stop":
+        return seen_interfaces([open_flows(file, settings.log_format) for file in found.files], threads)
     seen: set[str] = set()
     for file in found.files:
         with contextlib.suppress(InputError):  # it will be skipped, and named then
-            seen |= seen_interfaces([open_flows(file)], threads)
+            seen |= seen_interfaces([open_flows(file, settings.log_format)], threads)
     return frozenset(seen)
 
 
@@ -240,7 +256,7 @@ def _check_apart(found: Found, out: Path) -> None:
 
 
 def _write_paths(outputs: OutputFolder, engine: Engine) -> None:
-    for name, legs in path_tables(engine.compiled)._asdict().items():
+    for name, legs in engine.path_tables()._asdict().items():
         relative = PurePosixPath(PATHS, f"{name}.parquet")
         write_legs(outputs.begin(relative), legs)
         outputs.publish(relative)

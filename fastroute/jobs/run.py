@@ -36,6 +36,8 @@ class Settings(NamedTuple):
     simulated: bool | None
     on_error: str
     min_attributed: float | None
+    static: bool = False
+    log_format: tuple[str, ...] | None = None
     counts: str = "records"
     logged: str | None = None
     """Where flows are counted: digest of the interfaces that are taken for logged, as another set counts other records."""
@@ -47,8 +49,9 @@ class Settings(NamedTuple):
 
     def to_dict(self) -> dict[str, Any]:
         """As the manifest has it."""
-        told = {name: value for name, value in self._asdict().items() if name != "logged" or value is not None}
-        return {**told, "columns": list(self.columns), "compression": COMPRESSION}
+        told = {name: value for name, value in self._asdict().items() if name not in {"logged", "log_format"} or value is not None}
+        lists = {name: list(value) for name, value in told.items() if isinstance(value, tuple)}  # as JSON gives them back
+        return {**told, **lists, "compression": COMPRESSION}
 
 
 Elsewhere = Callable[[Sequence[InputFile], Settings, Path], Iterable[FileEntry]]
@@ -186,7 +189,7 @@ def open_file(file: InputFile, settings: Settings) -> Opened:
         raise InputError(f"{os.fsencode(file.path)!r}: its name is not UTF-8, which the manifest is written in; rename it") from None
     except OSError as error:
         raise InputError(f"{file.path}: cannot be read: {error.strerror}") from error
-    source = open_flows(file)
+    source = open_flows(file, settings.log_format)
     try:
         fields = find_fields(source.schema.names, settings.added, settings.simulated)
         if settings.counts == "flows" and fields.is_simulated:
