@@ -52,3 +52,17 @@ def test_choice_of_columns() -> None:
         choose_columns(["dst_pod"])
     with pytest.raises(InputError, match=r"no output column 'zzz'; the columns are src_kind, "):
         choose_columns(["zzz"])
+
+
+def test_transit_gateways_write_the_packets_own_addresses() -> None:
+    names = ["resource-type", "tgw-src-vpc-id", "tgw-dst-vpc-id", "srcaddr", "dstaddr", "bytes", "tgw-id"]
+    found = find_fields(names)
+    assert found.is_transit_gateway
+    assert found.at == {
+        "pkt_srcaddr": 3, "pkt_dstaddr": 4, "bytes": 5, "tgw_src_vpc_id": 1, "tgw_dst_vpc_id": 2, "tgw_id": 6, "resource_type": 0
+    }  # fmt: skip
+    # read again from the columns that were found, it is the same log
+    read = [names[at] for at in sorted(found.at.values())]
+    assert {name: read[at] for name, at in find_fields(read).at.items()} == {name: names[at] for name, at in found.at.items()}
+    assert not find_fields(["srcaddr", "dstaddr"]).is_transit_gateway
+    assert find_fields(["srcaddr", "dstaddr"]).at == {"srcaddr": 0, "dstaddr": 1}
