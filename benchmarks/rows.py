@@ -216,7 +216,7 @@ def _first_hop(n, peer):
     compiled = _first_hop_cluster()
     ours = datapath.build_step(compiled)
     asked = first_hop.flows(compiled, ours, n)
-    out, theirs = (datapath.FirstHops(*(np.empty(n, np.int32) for _ in range(5))) for _ in range(2))
+    out, theirs = datapath.empty_first_hops(n), datapath.empty_first_hops(n)
     datapath.first_hops(ours, *asked, out)
     some = first_hop.Flows(*(column[: n // 10] for column in asked))
     walked = first_hop.walk(compiled, some)

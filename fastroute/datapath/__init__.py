@@ -19,7 +19,7 @@ from fastroute.datapath.state import (
     Rows,
     Source,
 )
-from fastroute.datapath.step import FirstHops, StepTables, build_step, first_hops
+from fastroute.datapath.step import FirstHops, StepTables, build_step, empty_first_hops, first_hops
 from fastroute.datapath.walk import is_compiled, walk
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "build_step",
     "compile_topology",
     "empty_answers",
+    "empty_first_hops",
     "first_hops",
     "from_arrays",
     "guess_spaces",

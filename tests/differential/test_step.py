@@ -134,7 +134,10 @@ def test_out_is_filled_and_returned() -> None:
     tables = datapath.build_step(datapath.compile_topology(topology))
     src, dst = pairs_of(topology, random.Random(1), 70, 4)
     spaces = np.zeros(70, np.int64)
-    out = FirstHops(*(np.full(70, 77, np.int32) for _ in FirstHops._fields))
+    out = datapath.empty_first_hops(70)
+    for column in out:
+        assert column.ctypes.data % 64 == 0
+        column[:] = 77
     assert datapath.first_hops(tables, spaces, src, dst, out) is out
     for name, column in datapath.first_hops(tables, spaces, src, dst)._asdict().items():
         np.testing.assert_array_equal(getattr(out, name), column)
