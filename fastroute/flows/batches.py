@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -10,7 +10,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fastroute.datapath import Compiled, locate
-from fastroute.datapath.history import has_history
 from fastroute.flows.columns import TextColumn, distinct_column, gathered, int_column, lookup_texts, text_column, texts_of
 from fastroute.flows.ends import EndColumn, parse_end
 from fastroute.flows.fields import Fields
@@ -33,15 +32,14 @@ class EndRows(NamedTuple):
     dst: I32
 
 
-def end_rows(compiled: Compiled, table: Table, fields: Fields, settled_by: int | None, first_row: int) -> EndRows:
+def end_rows(compiled: Compiled, table: Table, fields: Fields, late: NDArray[np.bool_] | None, first_row: int) -> EndRows:
     """Find the rows of a batch's packet addresses.
 
     Parameters
     ----------
     table : with the packet addresses, and `vpc_id`, `interface_id` and `log_status` if the log has them
     fields : where the table has what
-    settled_by : earliest second at which a packet of the batch can have been seen
-        Addresses that changed hands later are left open; None: all that ever did.
+    late : (num_rows,) rows whose owner depends on the time of a record, which are left open; or None
     first_row : number of the first record in its file, for messages
 
     Raises
@@ -58,7 +56,7 @@ def end_rows(compiled: Compiled, table: Table, fields: Fields, settled_by: int |
         rows = np.full(n, OPEN_END, np.int32)
         if len(spaces) and (end.codes is not None or len(spaces) == 1):
             codes = end.codes if end.codes is not None else _NO_CODES
-            rows_of_codes(codes, slots, _row_table(compiled, end, spaces, settled_by), excluded, rows)
+            rows_of_codes(codes, slots, _row_table(compiled, end, spaces, late), excluded, rows)
         elif len(excluded):
             rows[excluded != 0] = NOT_RECORDED
         found.append(rows)
@@ -108,19 +106,34 @@ def _slots(compiled: Compiled, table: Table, fields: Fields) -> tuple[I32, list[
     return gathered(column.codes, slots, -1), known
 
 
-def _row_table(compiled: Compiled, end: EndColumn, spaces: list[int], settled_by: int | None) -> I32:
+def _row_table(compiled: Compiled, end: EndColumn, spaces: list[int], late: NDArray[np.bool_] | None) -> I32:
     """(spaces, addresses) row of each address in each space."""
     rows = np.stack([locate(compiled, np.full(end.addresses.num_rows, space, np.int32), *end.addresses) for space in spaces])
-    if has_history(compiled):
-        rows[np.append(_late_rows(compiled, settled_by), False)[rows]] = OPEN_END
+    if late is not None:
+        rows[np.append(late, False)[rows]] = OPEN_END
     rows[:, end.addresses.family == 0] = OPEN_END
     return rows
 
 
-def _late_rows(compiled: Compiled, settled_by: int | None) -> NDArray[np.bool_]:
-    """Rows whose owner depends on the time of a record; those of nodes by their host-network pods too."""
-    history, ports = compiled.history, compiled.tables.ports
-    late: NDArray[np.bool_] = history.settled > (BEGINNING if settled_by is None else settled_by)
+def timed_rows(compiled: Compiled, columns: Collection[str]) -> NDArray[np.bool_]:
+    """Rows of addresses that were held by several, of whom some differ in these columns of rows."""
+    history = compiled.history
+    owners = np.repeat(np.arange(len(history.whole)), np.diff(history.offsets))
+    every = np.arange(len(history.whole))
+    differs = np.zeros(len(history.whole), bool)
+    for name in columns:
+        values = getattr(compiled.rows, name)
+        for rows, of in ((history.row, owners), (history.pair, owners), (history.whole, every)):
+            other = values[rows] != values[history.background[of]]
+            differs[of[(rows >= 0) & (other | (history.background[of] < 0))]] = True
+    found: NDArray[np.bool_] = (history.of_row >= 0) & np.append(differs, False)[history.of_row]
+    return found
+
+
+def late_rows(compiled: Compiled, timed: NDArray[np.bool_], settled_by: int | None) -> NDArray[np.bool_]:
+    """Those of the timed rows that had not settled, (num_rows,); those of nodes by their host-network pods too."""
+    ports = compiled.tables.ports
+    late: NDArray[np.bool_] = timed & (compiled.history.settled > (BEGINNING if settled_by is None else settled_by))
     node_of_key = np.repeat(np.arange(len(ports.host_offsets) - 1), np.diff(ports.host_offsets))
     found = late.copy()
     found[node_of_key[(ports.host_rows >= 0) & late[ports.host_rows]]] = True

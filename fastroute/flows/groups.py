@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fastroute.datapath import Answers, Questions, texts, walk
 from fastroute.errors import InputError
 from fastroute.flows.account import EXCLUDED_ROW, NUM_MEASURES, Account
-from fastroute.flows.batches import EndRows, Table, end_rows, measures_of, rejected_records
+from fastroute.flows.batches import EndRows, Table, end_rows, late_rows, measures_of, rejected_records, timed_rows
 from fastroute.flows.columns import distinct_column, gathered, int_column, is_text, one_array, texts_of
 from fastroute.flows.counting import COUNTED_FIELDS, Counted, FlowCounter
 from fastroute.flows.encode import EXCLUDED_END
@@ -104,7 +104,8 @@ class Aggregation:
         self._inputs = tuple(name for name in self.by if name not in SOURCES)
         self._interners = {name: Interner() for name in self.by if not _has_names(name)}
         self._is_full = full_account
-        self._walker = PairWalker(self.compiled, self._outputs, has_classes=full_account, depends_on_time=router.depends_on_time)
+        self._walker = PairWalker(self.compiled, self._outputs, has_classes=full_account)
+        self._timed = timed_rows(self.compiled, self._walker.timed_columns) if router.depends_on_time else None
         self._can_pair = router.has_one_topology and PairNumbering.can_hold(len(self.compiled.rows.kind))
         self._lock = threading.Lock()
         self._idle: list[_Sums] = []
@@ -143,7 +144,7 @@ class Aggregation:
         read : reads columns of the batch; those that its records need, and further ones only if some records need them
         fields : where the batch's file has what
         first_row : number of its first record in the file, for messages
-        settled_by : see `end_rows`
+        settled_by : earliest second at which a packet of the batch can have been seen; None where that is not known
 
         Returns
         -------
@@ -160,7 +161,8 @@ class Aggregation:
         unneeded |= set() if self._is_full else {"action"}
         table = read(self._names(fields, (_PAIR_FIELDS & set(fields.names)) - unneeded))
         here = find_fields(table.column_names, simulated=False)
-        ends = end_rows(self.compiled, table, here, settled_by, first_row)
+        late = late_rows(self.compiled, self._timed, settled_by) if self._timed is not None else None
+        ends = end_rows(self.compiled, table, here, late, first_row)
         outputs, num_open = self._outputs_of(sums, read, fields, ends)
         batch = _Batch(table, here, outputs, ends)
         if not num_open:
@@ -217,7 +219,8 @@ class Aggregation:
     ) -> tuple[tuple[I32, I32, I32], Account]:
         """Output groups and rows of some records, and their account."""
         stand_ins = _STAND_INS & set(fields.names)
-        whole = read(self._names(fields, set(fields.names) - stand_ins))
+        unneeded = stand_ins | (set() if self._walker.reads_traffic else set(_TRAFFIC_FIELDS))
+        whole = read(self._names(fields, set(fields.names) - unneeded))
         some, here = whole.take(records), find_fields(whole.column_names, simulated=False)
         try:
             routed = self.router.route(some, here)

@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastroute.datapath import Answers, Compiled, Questions, walk
+from fastroute.datapath import Answers, Compiled, Questions, Rows, walk
 from fastroute.flows.account import NUM_MEASURES, Account
 from fastroute.flows.doubts import doubts_of
-from fastroute.flows.outputs import SOURCES
+from fastroute.flows.outputs import SOURCES, Source
 from fastroute.vocab import TCP, TCP_ACK, TCP_SYN, Kind
 
 I32 = NDArray[np.int32]
@@ -41,6 +41,11 @@ def _compared(columns: set[str]) -> frozenset[str]:
     return frozenset(found)
 
 
+def _is_of_port(source: Source, side: str) -> bool:
+    """Whether a column of an end tells a node's host-network pods apart: what they are, not where."""
+    return source.side == side and source.column not in _OF_NO_PORT
+
+
 class PairAnswers(NamedTuple):
     """Of (n,) pairs; where `is_open`, records differ, and the other columns mean nothing."""
 
@@ -57,19 +62,16 @@ class PairWalker:
     ----------
     columns : output columns that are asked for
     has_classes : whether the account is to sum by class
-    depends_on_time : whether some rows do
     """
 
-    def __init__(self, compiled: Compiled, columns: Sequence[str], *, has_classes: bool, depends_on_time: bool) -> None:
+    def __init__(self, compiled: Compiled, columns: Sequence[str], *, has_classes: bool) -> None:
         self.compiled = compiled
         self.has_classes = has_classes
-        self._needs_opener = "opener" in columns
+        self._needs_opener, self._needs_form = "opener" in columns, "form" in columns
         sources = [SOURCES[name] for name in columns]
+        self._row_columns = frozenset(source.column for source in sources if source.side)
         self._compared = _compared({source.column for source in sources if not source.side} | set(_CLASS if has_classes else ()))
-        self._ports_matter = {
-            side: depends_on_time or any(source.side == side and source.column not in _OF_NO_PORT for source in sources)
-            for side in ("src", "dst")
-        }
+        self._ports_matter = {side: any(_is_of_port(source, side) for source in sources) for side in ("src", "dst")}
         ports = compiled.tables.ports
         self.declared_ports = np.zeros(1 << 16, np.uint8)
         """(65536,) 1 for the ports that somebody declares as served."""
@@ -77,6 +79,17 @@ class PairWalker:
             self.declared_ports[keys & 0xFFFF] = 1
         offsets = ports.host_offsets
         self._has_host_ports = np.append((np.diff(offsets) > 0) & (compiled.rows.kind[: len(offsets) - 1] == Kind.NODE), False)
+
+    @property
+    def reads_traffic(self) -> bool:
+        """Whether ports or flags may decide of a record."""
+        return self._needs_opener or self._needs_form or bool(self._compared) or any(self._ports_matter.values())
+
+    @property
+    def timed_columns(self) -> frozenset[str]:
+        """The columns of rows that decide, of everyone who held an address."""
+        answers_matter = self._needs_opener or self._needs_form or self._compared
+        return frozenset(Rows._fields) if answers_matter else self._row_columns
 
     def walk(self, src_row: I32, dst_row: I32) -> PairAnswers:
         """Walk pairs, (n,) rows of either end, -1 for none."""
