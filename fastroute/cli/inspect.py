@@ -47,9 +47,9 @@ def command(
 
     Exit code 1 where something does not fit together, or where a log cannot be read beside others that can.
     """
-    from fastroute.jobs.inspect_logs import holds_logs
+    from fastroute.jobs.inspect import is_snapshot
 
-    if len(paths) > 1 or holds_logs(paths[0]):
+    if len(paths) > 1 or not is_snapshot(paths[0]):
         if nodes or pods:
             raise click.UsageError("--node and --pod show parts of a snapshot; these are logs")
         ctx.exit(_inspect_logs(paths, log_format, is_whole, output))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from fastroute.io.parse_report import ParseReport
 from fastroute.io.snapshot import Progress
 from fastroute.topology import Finding, Missing, Pod, Topology, TopologyIndex
 from fastroute.topology.views import NodeView, node_view
+
+_FOLDERS = ("aws", "kubernetes", "nodes", "accounts", "aws_configs", "captured_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,19 @@ def inspect_snapshot(path: Path | str, progress: Progress | None = None, *, cach
     index = TopologyIndex(read.topology)
     nodes = tuple(node_view(index, node) for node in sorted(read.topology.nodes.values(), key=lambda node: node.name))
     return SnapshotInspection(str(path), read.topology, report, _counts(read.topology), nodes)
+
+
+def is_snapshot(path: Path | str) -> bool:
+    """Whether a path is to be inspected as a snapshot: a folder with a snapshot's names, or whose first files are JSON or bundles."""
+    root = Path(path)
+    if any((root / name).exists() for name in _FOLDERS):
+        return True
+    for _, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "_")))
+        shown = [name for name in names if not name.startswith((".", "_"))]
+        if shown:
+            return any(name.endswith((".json", ".tar.gz")) for name in shown)
+    return False
 
 
 def _counts(topology: Topology) -> dict[str, int]:

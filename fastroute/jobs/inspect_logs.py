@@ -145,7 +145,7 @@ def inspect_logs(
     Raises
     ------
     InputError
-        Nothing to read; or none of the files can be opened, as the first of them says.
+        Nothing to read; or none of the files can be read, as the first of them says.
     """
     found = discover(paths, log_format)
     chosen = _evenly(found.files, len(found.files) if whole else NUM_OPENED)
@@ -155,21 +155,6 @@ def inspect_logs(
         if progress is not None:
             progress("inspecting", number + 1, len(chosen))
     return work.result(found)
-
-
-def holds_logs(path: str | os.PathLike[str]) -> bool:
-    """Whether a path is to be inspected as logs: a file, a pattern, `-`, or a folder without a snapshot's names and JSON files."""
-    root = Path(path)
-    if not root.is_dir():
-        return True
-    if any((root / name).exists() for name in ("aws", "kubernetes", "nodes", "accounts", "aws_configs", "captured_at")):
-        return False
-    for _, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "_")))
-        shown = [name for name in names if not name.startswith((".", "_"))]
-        if shown:
-            return not any(name.endswith((".json", ".tar.gz")) for name in shown)
-    return True
 
 
 def time_text(seconds: int | None) -> str | None:
@@ -195,7 +180,7 @@ class _Inspector:
         self._num_files = num_files
         self._log_format = log_format
         self._empty: list[Path] = []
-        self._first_error: InputError | None = None
+        self._num_good = 0
 
     def look_at(self, file: InputFile) -> None:
         """Open a file, and read of it what is its share; what cannot be read is a fault."""
@@ -205,8 +190,8 @@ class _Inspector:
             fields = find_fields(flows.schema.names)
             self._note_form(flows)
             self._read(flows, fields)
+            self._num_good += 1
         except InputError as error:
-            self._first_error = self._first_error or error
             text = str(error).removeprefix(f"{file.path}: ")
             self.findings.append(LogFinding(str(file.path), text, True))
 
@@ -295,8 +280,9 @@ class _Inspector:
 
     def result(self, found: Found) -> LogInspection:
         """What all that was."""
-        if self._first_error is not None and not self.forms:
-            raise self._first_error
+        if not self._num_good:
+            first = next(finding for finding in self.findings if finding.is_fault)
+            raise InputError(f"{first.subject}: {first.text}")
         forms = tuple(sorted(self.forms.values(), key=lambda form: (-form.num_bytes, form.columns)))
         schemas = [frozenset(map(field_name, form.columns)) for form in forms]
         kind = self.kinds.pop() if len(self.kinds) == 1 else " and ".join(sorted(self.kinds))
