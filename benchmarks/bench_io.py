@@ -35,14 +35,15 @@ def rate(benchmark, num_items):
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("columns", [None, ["all"]], ids=["default", "all"])
-def test_route(benchmark, made, engine, tmp_path, threads, columns):
+@pytest.mark.parametrize("write", ["splice", "encode"])
+def test_route(benchmark, made, engine, tmp_path, threads, columns, write):
     benchmark.group = "2 M records, Parquet to Parquet"
     out = tmp_path / "out"
 
     def clear():
         shutil.rmtree(out, ignore_errors=True)
 
-    benchmark.pedantic(lambda: route_files(made.logs, engine, out, columns=columns, threads=threads), setup=clear, rounds=3)
+    benchmark.pedantic(lambda: route_files(made.logs, engine, out, columns=columns, threads=threads, write=write), setup=clear, rounds=3)
     rate(benchmark, NUM_RECORDS)
 
 

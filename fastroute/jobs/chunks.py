@@ -11,6 +11,8 @@ from fastroute.io.flowlogs import Chunk, FlowFile
 
 _STAND_INS = frozenset({"srcaddr", "dstaddr"})
 """Read only where packet addresses are absent."""
+_TIMES = frozenset({"start", "end"})
+"""Read only where what an address was depends on them."""
 
 
 def route_chunk(source: FlowFile, chunk: Chunk, router: Router, fields: Fields, *, reads_all: bool) -> tuple[pa.Table, Routed]:
@@ -38,11 +40,12 @@ def route_chunk(source: FlowFile, chunk: Chunk, router: Router, fields: Fields, 
         if reads_all:
             table = source.read(chunk)
             return table, router.route(table, fields, chunk.first_row)
+        unneeded = frozenset() if router.depends_on_time else _TIMES
         has_packet_addresses = "pkt_srcaddr" in fields and "pkt_dstaddr" in fields
-        unneeded = _STAND_INS & set(fields.names) if has_packet_addresses and not fields.is_simulated else frozenset()
-        table, routed = _route_some(source, chunk, router, fields, unneeded)
-        if routed.without_packet_addresses and unneeded:
-            table, routed = _route_some(source, chunk, router, fields, frozenset())
+        stand_ins = _STAND_INS & set(fields.names) if has_packet_addresses and not fields.is_simulated else frozenset()
+        table, routed = _route_some(source, chunk, router, fields, unneeded | stand_ins)
+        if routed.without_packet_addresses and stand_ins:
+            table, routed = _route_some(source, chunk, router, fields, unneeded)
         return table, routed
     except InputError as error:
         path = str(source.file.path)
