@@ -4,17 +4,21 @@
 import numpy as np
 from numba import njit
 
-from fastroute.lpm.busy import busy_lanes
+from fastroute.lpm.busy import busy_bits, busy_rank, load_busy
 from fastroute.lpm.lanes import (
     NUM_LANES,
+    STRETCH,
     choose,
+    computed,
     gather16,
     gather32,
     gather64,
     load_lanes,
     lowest_bit,
     nonzero_bits,
+    note_rows,
     popcount,
+    prefetch64,
     store_lanes,
 )
 from fastroute.lpm.rank import MIXED, interval_of, line_one, popcount_one, rank_lanes, rank_word
@@ -100,9 +104,16 @@ def plain4(lpm, addrs, out):
             out[i] = _record_wide_one(lpm, addrs[i])
 
 
+@njit(cache=True, nogil=True, forceinline=True)
+def _whole_blocks(addrs):
+    """Addresses in blocks of 64; the rest is looked up one by one."""
+    return addrs.shape[0] - addrs.shape[0] % NUM_LANES
+
+
 @njit(cache=True, nogil=True)
-def _rank_ids_64(lpm, addrs, at, out):
-    _put_ids(lpm, addrs, at, rank_lanes(lpm.root, lpm.words, load_lanes(addrs, at)), out)
+def _rest(lpm, addrs, out, whole):
+    for i in range(whole, addrs.shape[0]):
+        out[i] = lookup4_one(lpm, addrs[i])
 
 
 @njit(cache=True, nogil=True, forceinline=True)
@@ -116,78 +127,115 @@ def _put_ids(lpm, addrs, at, behind, out):
         mixed &= mixed - np.uint64(1)
 
 
-@njit(cache=True, nogil=True)
-def _rank_values_64(lpm, addrs, at, out):
-    behind = rank_lanes(lpm.root, lpm.words, load_lanes(addrs, at))
-    store_lanes(out, at, gather32(lpm.values, behind - 1))
-
-
-@njit(cache=True, nogil=True)
-def _record_64(lpm, addrs, at, out, is_wide):
-    addr = load_lanes(addrs, at)
-    record = gather32(lpm.root, addr >> 14)
+@njit(cache=True, nogil=True, forceinline=True)
+def _codes_lanes(lpm, addr, record, is_wide):
+    """64 codes out of their records."""
     low, high = gather64(lpm.words, record)
     below = (2 << ((addr >> 8) & 31)) - 1
     is_high = addr & (32 << 8)
     k = popcount(low & choose(is_high, 0xFFFFFFFF, below)) + popcount(high & choose(is_high, below, 0))
-    if is_wide:
-        code = gather32_of_words(lpm.words, (record << 1) + k + 1)
-        divided = nonzero_bits(code >> 31)
-    else:
-        code = gather16(lpm.words, (record << 2) + k + 3) & 0xFFFF
-        divided = nonzero_bits(code >> 15)
+    if is_wide:  # the 32 bits at a 32-bit position of the words
+        return gather16(lpm.words, (record << 2) + (k << 1) + 2)
+    return gather16(lpm.words, (record << 2) + k + 3) & 0xFFFF
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def _put_codes(lpm, addr, record, out, at, is_wide):
+    """Answers of 64 records -> bits of the rows whose /24 is divided."""
+    code = _codes_lanes(lpm, addr, record, is_wide)
     store_lanes(out, at, code - 1)
-    while divided != 0:
-        i = at + lowest_bit(divided)
-        out[i] = _value_in_line(lpm, np.int64(out[i] + 1) & (0x7FFFFFFF if is_wide else 0x7FFF), addrs[i])
-        divided &= divided - np.uint64(1)
+    return nonzero_bits(code >> (31 if is_wide else 15))
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def _records(lpm, addrs, out, is_wide):
+    """While a block's records are on their way, those of the block before are read; rows of divided /24s wait for the stretch's end."""
+    waiting = np.empty(STRETCH, np.int64)
+    whole = _whole_blocks(addrs)
+    for begin in range(0, whole, STRETCH):
+        end, num_waiting = min(begin + STRETCH, whole), 0
+        addr = load_lanes(addrs, begin)
+        record = gather32(lpm.root, addr >> 14)
+        for at in range(begin + NUM_LANES, end, NUM_LANES):
+            next_addr = load_lanes(addrs, at)
+            next_record = computed(gather32(lpm.root, next_addr >> 14))
+            prefetch64(lpm.words, next_record)
+            divided = _put_codes(lpm, addr, record, out, at - NUM_LANES, is_wide)
+            num_waiting = note_rows(waiting, num_waiting, at - NUM_LANES, divided)
+            addr, record = next_addr, next_record
+        divided = _put_codes(lpm, addr, record, out, end - NUM_LANES, is_wide)
+        num_waiting = note_rows(waiting, num_waiting, end - NUM_LANES, divided)
+        for k in range(num_waiting):
+            i = np.uint64(waiting[k])
+            out[i] = lookup4_one(lpm, addrs[i])
+    _rest(lpm, addrs, out, whole)
 
 
 @njit(cache=True, nogil=True)
-def gather32_of_words(words, index):
-    """32 bits at 32-bit position `index` of an array of 64-bit words."""
-    return gather16(words, index << 1)
+def _narrow_records(lpm, addrs, out):
+    _records(lpm, addrs, out, False)
 
 
 @njit(cache=True, nogil=True)
-def _busy_ids(lpm, addrs, out, whole):
+def _wide_records(lpm, addrs, out):
+    _records(lpm, addrs, out, True)
+
+
+@njit(cache=True, nogil=True)
+def _rank_ids(lpm, addrs, out):
+    whole = _whole_blocks(addrs)
     for at in range(0, whole, NUM_LANES):
-        _put_ids(lpm, addrs, at, busy_lanes(lpm.busy, lpm.words, load_lanes(addrs, at)), out)
+        _put_ids(lpm, addrs, at, rank_lanes(lpm.root, lpm.words, load_lanes(addrs, at)), out)
+    _rest(lpm, addrs, out, whole)
 
 
 @njit(cache=True, nogil=True)
-def _busy_values(lpm, addrs, out, whole):
-    """A block's values are gathered behind the next block's words, which do not wait for them."""
-    if whole == 0:
-        return
-    interval = busy_lanes(lpm.busy, lpm.words, load_lanes(addrs, 0)) - 1
-    for at in range(NUM_LANES, whole, NUM_LANES):
-        following = busy_lanes(lpm.busy, lpm.words, load_lanes(addrs, at)) - 1
-        store_lanes(out, at - NUM_LANES, gather32(lpm.values, interval))
-        interval = following
-    store_lanes(out, whole - NUM_LANES, gather32(lpm.values, interval))
+def _rank_values(lpm, addrs, out):
+    whole = _whole_blocks(addrs)
+    for at in range(0, whole, NUM_LANES):
+        behind = rank_lanes(lpm.root, lpm.words, load_lanes(addrs, at))
+        store_lanes(out, at, gather32(lpm.values, behind - 1))
+    _rest(lpm, addrs, out, whole)
 
 
 @njit(cache=True, nogil=True)
-def gather4(lpm, addrs, out):
-    """As `plain4`, 64 addresses at a time; needs AVX-512."""
-    whole = addrs.shape[0] - addrs.shape[0] % NUM_LANES
-    if lpm.busy.shape[0] > 0:
-        if lpm.kind == RANK_IDS:
-            _busy_ids(lpm, addrs, out, whole)
-        else:
-            _busy_values(lpm, addrs, out, whole)
-    elif lpm.kind == RANK_IDS:
+def _busy_ids(lpm, addrs, out):
+    """A block's words are fetched behind the next block's bits."""
+    whole = _whole_blocks(addrs)
+    if whole > 0:
+        loaded = load_busy(lpm.busy)
+        bits = busy_bits(loaded, load_lanes(addrs, 0))
+        for at in range(NUM_LANES, whole, NUM_LANES):
+            next_bits = computed(busy_bits(loaded, load_lanes(addrs, at)))
+            _put_ids(lpm, addrs, at - NUM_LANES, busy_rank(lpm.words, bits), out)
+            bits = next_bits
+        _put_ids(lpm, addrs, whole - NUM_LANES, busy_rank(lpm.words, bits), out)
+    _rest(lpm, addrs, out, whole)
+
+
+@njit(cache=True, nogil=True)
+def _busy_values(lpm, addrs, out):
+    """As `_busy_ids`, and a block's values are gathered behind the next block's words."""
+    whole = _whole_blocks(addrs)
+    if whole > 0:
+        loaded = load_busy(lpm.busy)
+        next_interval = busy_rank(lpm.words, busy_bits(loaded, load_lanes(addrs, 0))) - 1
+        next_bits = busy_bits(loaded, load_lanes(addrs, min(NUM_LANES, whole - NUM_LANES)))
         for at in range(0, whole, NUM_LANES):
-            _rank_ids_64(lpm, addrs, at, out)
-    elif lpm.kind == RANK_VALUES:
-        for at in range(0, whole, NUM_LANES):
-            _rank_values_64(lpm, addrs, at, out)
-    elif lpm.kind == RECORD_NARROW:
-        for at in range(0, whole, NUM_LANES):
-            _record_64(lpm, addrs, at, out, False)
-    else:
-        for at in range(0, whole, NUM_LANES):
-            _record_64(lpm, addrs, at, out, True)
-    for i in range(whole, addrs.shape[0]):
-        out[i] = lookup4_one(lpm, addrs[i])
+            interval, bits = next_interval, next_bits
+            next_bits = computed(busy_bits(loaded, load_lanes(addrs, min(at + 2 * NUM_LANES, whole - NUM_LANES))))
+            next_interval = busy_rank(lpm.words, bits) - 1
+            store_lanes(out, at, gather32(lpm.values, interval))
+    _rest(lpm, addrs, out, whole)
+
+
+_GATHERING = {RANK_IDS: _rank_ids, RANK_VALUES: _rank_values, RECORD_NARROW: _narrow_records, RECORD_WIDE: _wide_records}
+_GATHERING_BUSY = {RANK_IDS: _busy_ids, RANK_VALUES: _busy_values}
+
+
+def gathering4(lpm):
+    """The kernel that answers as `plain4` from this table, 64 addresses at a time; needs AVX-512.
+
+    One function a kind: only what is used is compiled.
+    """
+    return (_GATHERING_BUSY if lpm.busy.size else _GATHERING)[lpm.kind]

@@ -202,42 +202,51 @@ def _halves(builder, words):
 
 
 @intrinsic
-def permute(typing_context, table, first, index):
-    """`table[first + index]` for 64 indices below 64 into uint32: the part of the table stays in four registers, nothing is loaded."""
+def permute(typing_context, table, index):
+    """`table[index]` for 64 indices below 64 into 64 lanes: nothing is loaded."""
 
     def generate(context, builder, signature, arguments):
         register = ir.VectorType(_I32, _REGISTER_LANES)
-        begin = builder.gep(_data(context, builder, signature.args[0], arguments[0]), [arguments[1]])
-        begin = builder.bitcast(begin, register.as_pointer())
-        a, b, c, d = (builder.load(builder.gep(begin, [_I64(k)]), align=4) for k in range(4))
+        a, b, c, d = _registers(builder, arguments[0])
         name, parts = "llvm.x86.avx512.vpermi2var.d.512", []
-        for at in range(0, NUM_LANES, _REGISTER_LANES):
-            some = builder.shuffle_vector(arguments[2], arguments[2], _indices(list(range(at, at + _REGISTER_LANES))))
+        for some in _registers(builder, arguments[1]):
             low, high = (_call(builder, name, register, [left, some, right]) for left, right in ((a, b), (c, d)))
             is_low = builder.icmp_unsigned("<", some, _indices([NUM_LANES // 2] * _REGISTER_LANES))
             parts.append(builder.select(is_low, low, high))
         return _joined(builder, parts)
 
-    return LANES(table, first, index), generate
+    return LANES(table, index), generate
+
+
+def _registers(builder, lanes):
+    """64 lanes as four registers."""
+    return [
+        builder.shuffle_vector(lanes, lanes, _indices(list(range(at, at + _REGISTER_LANES)))) for at in range(0, NUM_LANES, _REGISTER_LANES)
+    ]
+
+
+def _spilled(builder, lanes):
+    """Where 64 lanes lie in memory, as i32*. Hidden from LLVM, which would move lanes through shuffles, or gather after all."""
+    with builder.goto_entry_block():
+        scratch = builder.alloca(_VECTOR)
+    scratch.align = 64
+    builder.store(lanes, scratch, align=64)
+    words = builder.bitcast(scratch, _I32.as_pointer())
+    builder.asm(ir.FunctionType(ir.VoidType(), [words.type]), "", "r,~{memory}", [words], True)
+    return words
 
 
 @intrinsic
 def fetch64(typing_context, array, index):
-    """As `gather64`, by 64 plain loads: 0.5 against 0.8 ns an address where the words lie in L2 and the way to them needs no load.
+    """As `gather64`, by 64 plain loads: half the time where the words lie in L2, if the indices are a block's old when they are asked for.
 
-    For one step only, beside independent work: a second one that waits for the first leaves the core too little to look ahead to.
+    For one step only: with a second one beside it, and where most words are farther than L2, it took up to twice the time of gathers.
     """
     pair = types.UniTuple(LANES, 2)
 
     def generate(context, builder, signature, arguments):
         data = _data(context, builder, signature.args[0], arguments[0])
-        with builder.goto_entry_block():
-            scratch = builder.alloca(_VECTOR)
-        scratch.align = 64
-        builder.store(arguments[1], scratch, align=64)
-        indices = builder.bitcast(scratch, _I64.as_pointer())
-        # hides from LLVM what lies there: it would move lanes through shuffles, or gather after all
-        builder.asm(ir.FunctionType(ir.VoidType(), [indices.type]), "", "r,~{memory}", [indices], True)
+        indices = builder.bitcast(_spilled(builder, arguments[1]), _I64.as_pointer())
         words = ir.Constant(ir.VectorType(_I64, NUM_LANES), ir.Undefined)
         for k in range(NUM_LANES // 2):
             both = builder.load(builder.gep(indices, [_I64(k)]))
@@ -246,6 +255,35 @@ def fetch64(typing_context, array, index):
         return context.make_tuple(builder, pair, _halves(builder, words))
 
     return pair(array, index), generate
+
+
+@intrinsic
+def prefetch64(typing_context, array, index):
+    """Ask for the lines of `array[index]`, 64-bit elements, ahead of a gather: worth its loads where they are mostly far."""
+
+    def generate(context, builder, signature, arguments):
+        byte = ir.IntType(8).as_pointer()
+        data = _data(context, builder, signature.args[0], arguments[0])
+        indices = _spilled(builder, arguments[1])
+        how = [_I32(number) for number in (0, 3, 1)]  # to read, into every level, data
+        for k in range(NUM_LANES):
+            one = builder.zext(builder.load(builder.gep(indices, [_I64(k)])), _I64)
+            at = builder.bitcast(builder.gep(data, [one]), byte)
+            _call(builder, "llvm.prefetch.p0", ir.VoidType(), [at, *how])
+        return context.get_dummy_value()
+
+    return types.void(array, index), generate
+
+
+@intrinsic
+def computed(typing_context, lanes):
+    """The same lanes, computed here: LLVM moves work to where its result is used, and with it undoes what a kernel does ahead."""
+
+    def generate(context, builder, signature, arguments):
+        kind = ir.FunctionType(ir.VectorType(_I32, _REGISTER_LANES), [ir.VectorType(_I32, _REGISTER_LANES)])
+        return _joined(builder, [builder.asm(kind, "", "=v,0", [part], True) for part in _registers(builder, arguments[0])])
+
+    return LANES(lanes), generate
 
 
 @intrinsic

@@ -9,7 +9,7 @@ from fastroute.addr.buffers import frozen
 from fastroute.addr.settings import kernels
 from fastroute.lpm.batch import output_of, rows4, run_batch
 from fastroute.lpm.busy import build_busy
-from fastroute.lpm.kernels4 import RANK_IDS, RANK_VALUES, RECORD_NARROW, RECORD_WIDE, gather4, plain4
+from fastroute.lpm.kernels4 import RANK_IDS, RANK_VALUES, RECORD_NARROW, RECORD_WIDE, gathering4, plain4
 from fastroute.lpm.layout4 import NUM_BLOCKS, SHARED, build_records, build_runs
 from fastroute.lpm.prepare import Intervals, intervals4
 from fastroute.lpm.rank import LINE_WORDS, ROOT_SIZE, build_rank
@@ -136,5 +136,5 @@ def lookup4(lpm: Lpm4, addrs: ArrayLike, out: NDArray[np.int32] | None = None, p
     """
     addrs = rows4(addrs)
     found = output_of(out, addrs.shape[0])
-    run_batch(gather4 if kernels() == "avx512" else plain4, lpm, addrs, found, parallel)
+    run_batch(gathering4(lpm) if kernels() == "avx512" else plain4, lpm, addrs, found, parallel)
     return found
