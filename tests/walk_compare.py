@@ -68,6 +68,7 @@ def answer(compiled: datapath.Compiled, flows: list[Flow], vpc_id: str) -> list[
     questions = questions_of(compiled, flows, vpc_id)
     recorded = datapath.walk(compiled, questions, recorded=True)
     simulated = datapath.walk(compiled, questions, recorded=False)
+    replies = {True: datapath.walk_replies(compiled, questions, recorded), False: datapath.walk_replies(compiled, questions, simulated)}
     decoder = PathDecoder(compiled)
     names = {key: datapath.texts(value) for key, value in compiled.names.items()}
 
@@ -90,6 +91,13 @@ def answer(compiled: datapath.Compiled, flows: list[Flow], vpc_id: str) -> list[
             "src_attribution": Attribution(a.src_attribution[i]),
             "dst_attribution": Attribution(a.dst_attribution[i]),
         }
+        reply = replies[flow.is_recorded]
+        out["reply_out_eni"] = name("eni", reply.out_eni[i])
+        out["symmetric"] = bool(reply.symmetric[i]) if reply.symmetric[i] >= 0 else None
+        if a.disposition[i] in {Disposition.DELIVERED, Disposition.EXITS_NETWORK}:
+            out["reply_disposition"] = Disposition(reply.answers.disposition[i])
+            if reply.answers.path_id[i] >= 0:
+                out["reply_hops"] = decoder.hops(int(reply.answers.path_id[i]))
         if a.reason[i]:
             out["reason"] = datapath.REASON_TEXTS[datapath.Reason(a.reason[i])]
         if a.path_id[i] >= 0:
@@ -115,6 +123,10 @@ def expected(topology: Topology, e: Explanation) -> dict[str, object]:
             for k in ("path_class", "disposition", "out_eni", "in_eni", "rule_priority", "table", "wire_src", "reason")
         },
         "hops": e.path.hops,
+        "reply_out_eni": e.reply.out_eni if e.reply else None,
+        "symmetric": e.is_symmetric,
+        "reply_disposition": e.reply.disposition if e.reply else None,
+        "reply_hops": e.reply.hops if e.reply else None,
     }
     for side, end in (("src", e.src), ("dst", e.dst)):
         out[f"{side}_kind"] = end.kind

@@ -7,6 +7,7 @@ from fastroute.datapath.flows import Answers, Flow, Questions, empty_answers
 from fastroute.datapath.hops import Hop
 from fastroute.datapath.locate import guess_spaces, locate
 from fastroute.datapath.paths import PathDecoder, path_tables
+from fastroute.datapath.reply import Replies, walk_replies
 from fastroute.datapath.state import (
     DESTINATION_LEG_BITS,
     REASON_TEXTS,
@@ -39,6 +40,7 @@ __all__ = [
     "PathDecoder",
     "Questions",
     "Reason",
+    "Replies",
     "RowFlag",
     "Rows",
     "Source",
@@ -56,4 +58,5 @@ __all__ = [
     "texts",
     "to_arrays",
     "walk",
+    "walk_replies",
 ]

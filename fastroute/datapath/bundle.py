@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastroute.datapath.state import Compiled, Names
 
-FORMAT = 5
+FORMAT = 6
 """Changes with every change of the arrays' meaning: an older file is compiled anew, never misread. Their names and types need no such
 care: a file holds a digest of those."""
 

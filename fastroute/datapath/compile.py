@@ -15,7 +15,7 @@ from fastroute.cni import NodePlan, read_settings
 from fastroute.cni.naming import device_name, subnet_gateway
 from fastroute.datapath.classes import ROOTS, DestinationClasses
 from fastroute.datapath.hops import Hop
-from fastroute.datapath.ownership import Ownership
+from fastroute.datapath.ownership import Ownership, host_prefix
 from fastroute.datapath.ports import node_port_keys
 from fastroute.datapath.profiles import NodeProfiles
 from fastroute.datapath.row_table import RowTable, history_arrays
@@ -112,7 +112,7 @@ def compile_topology(topology: Topology, tenures: Sequence[Tenure] = (), unsure:
         tables=Tables(
             rows=records_of(rows, WALKED_ROW_FIELDS),
             enis=records_of(_eni_arrays(topology, owners, names, vpc_legs)),
-            nodes=records_of(_node_arrays(topology, owners, names, profiles)),
+            nodes=records_of(_node_arrays(table, owners, names, profiles)),
             decisions=decisions,
             vpc_legs=records_of(_leg_arrays(vpc_legs)),
             ports=_port_arrays(table, owners, topology),
@@ -214,8 +214,14 @@ def _eni_arrays(topology: Topology, owners: Ownership, names: dict[str, _Interne
     )
 
 
-def _node_arrays(topology: Topology, owners: Ownership, names: dict[str, _Interner], profiles: NodeProfiles) -> Nodes:
-    unknown = (NONE, NONE, NONE, NONE, 0)
+def _node_arrays(table: RowTable, owners: Ownership, names: dict[str, _Interner], profiles: NodeProfiles) -> Nodes:
+    unknown = (NONE, NONE, NONE, NONE, 0, NONE)
+    snat_places = {
+        (owners.spaces[plan.vpc.id], host_prefix(plan.snat_addr)): NONE for plan in owners.plans.values() if isinstance(plan, NodePlan)
+    }
+    for number, place in enumerate(table.prefixes[: table.num_addressed]):
+        if place in snat_places:
+            snat_places[place] = number
     found = [
         (
             names["eni"].code(plan.primary.id),
@@ -223,13 +229,14 @@ def _node_arrays(topology: Topology, owners: Ownership, names: dict[str, _Intern
             profiles.ranges_of_node[plan.node.name],
             plan.local_rule,
             int(plan.primary.addresses[0].public_addr is not None),
+            snat_places[owners.spaces[plan.vpc.id], host_prefix(plan.snat_addr)],
         )
         if isinstance(plan, NodePlan)
         else unknown
         for plan in owners.plans.values()
     ]
-    primary, main, ranges, local_rule, public = np.ascontiguousarray(np.array(found, np.int32).reshape(-1, 5).T)
-    return Nodes(primary, main, ranges, local_rule, public.astype(np.uint8))
+    primary, main, ranges, local_rule, public, snat_row = np.ascontiguousarray(np.array(found, np.int32).reshape(-1, 6).T)
+    return Nodes(primary, main, ranges, local_rule, public.astype(np.uint8), snat_row)
 
 
 def _load_balancers(topology: Topology, owners: Ownership) -> NDArray[np.uint8]:

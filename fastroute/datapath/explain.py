@@ -15,7 +15,9 @@ from fastroute.datapath.owners import End, OwnerFinder
 from fastroute.datapath.ways import HAS_NETNS, Path, WayFinder, merged
 from fastroute.netns.text import rule_text
 from fastroute.topology import Node, Topology, TopologyIndex
-from fastroute.vocab import IN_CLUSTER, Attribution, Form, Kind, Opener
+from fastroute.vocab import IN_CLUSTER, Attribution, Disposition, Form, Kind, Opener
+
+_FROM_THE_OTHER_END = {Opener.SRC: Opener.DST, Opener.DST: Opener.SRC, Opener.UNKNOWN: Opener.UNKNOWN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,15 @@ class Explanation:
     path: Path
     src_attribution: Attribution
     dst_attribution: Attribution
+    reply: Path | None
+    """The way of the packets that answer, to whom the destination sees; None where the flow does not arrive, or that is undecided."""
+
+    @property
+    def is_symmetric(self) -> bool | None:
+        """Whether the answers use the interfaces of the flow; None where either way is not known."""
+        if self.reply is None or self.reply.disposition is Disposition.UNDECIDED:
+            return None
+        return (self.reply.out_eni, self.reply.in_eni) == (self.path.in_eni, self.path.out_eni)
 
 
 class Explainer:
@@ -57,13 +68,13 @@ class Explainer:
             host_ports = self._host_ports(src), self._host_ports(dst)
             opener = opener_of(src, dst, flow, self.topology, self.ways.would_snat(src, dst), *host_ports)
         form = self._form(src, dst)
-        if is_loopback or form is Form.INTRA_POD:
+        if is_loopback:
             form = Form.INTRA_POD
-            path = self.ways.loopback(dst)
-        else:
-            path = self.ways.way(src, dst, opener is not Opener.DST)
-            if opener is Opener.UNKNOWN:
-                path = merged(path, self.ways.way(src, dst, False))
+        path = self._path(src, dst, opener, form)
+        reply = None
+        if path.disposition in {Disposition.DELIVERED, Disposition.EXITS_NETWORK}:
+            seen_as = src if path.wire_src is None else self.owners.find(vpc_id, ip_address(path.wire_src))
+            reply = self._path(dst, seen_as, _FROM_THE_OTHER_END[opener], form)
         return Explanation(
             flow,
             src,
@@ -73,7 +84,14 @@ class Explainer:
             path,
             self._attribution(src, dst, opener is Opener.DST),
             self._attribution(dst, src, opener is Opener.SRC),
+            reply,
         )
+
+    def _path(self, src: End, dst: End, opener: Opener, form: Form | None) -> Path:
+        if form is Form.INTRA_POD:
+            return self.ways.loopback(dst)
+        path = self.ways.way(src, dst, opener is not Opener.DST)
+        return merged(path, self.ways.way(src, dst, False)) if opener is Opener.UNKNOWN else path
 
     def rules_naming(self, node: Node, addr: str) -> list[str]:
         """The node's rules that select exactly this address, as `ip rule` prints them; empty where its state is not known."""

@@ -170,6 +170,8 @@ class Nodes(NamedTuple):
     local_rule: I32
     """Priority of the rule that asks table local: 0, or 20 behind the rules of branch interfaces; -1 unknown."""
     snat_has_public: U8
+    snat_row: I32
+    """Row of the address that source NAT writes: whom the other end of a translated connection sees."""
 
 
 class Decisions(NamedTuple):

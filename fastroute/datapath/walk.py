@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from fastroute.cni.naming import RULE_EXTERNAL_SERVICE, RULE_MAIN, RULE_MARKED, RULE_TO_POD
 from fastroute.datapath.flows import Answers, Questions, empty_answers
@@ -47,6 +48,8 @@ from fastroute.vocab import (
     PathClass,
 )
 
+_TOLD_BY_RECORDS = np.empty(0, np.int8)
+
 
 class Way(NamedTuple):
     """The path columns of one flow for one opener; int64 each, -1 is null."""
@@ -74,7 +77,15 @@ class Exit(NamedTuple):
     source_leg: int
 
 
-def walk(compiled: Compiled, questions: Questions, *, recorded: bool, packet_addresses: bool = True, out: Answers | None = None) -> Answers:
+def walk(
+    compiled: Compiled,
+    questions: Questions,
+    *,
+    recorded: bool,
+    packet_addresses: bool = True,
+    openers: NDArray[np.int8] | None = None,
+    out: Answers | None = None,
+) -> Answers:
     """Walk every flow.
 
     Parameters
@@ -86,6 +97,8 @@ def walk(compiled: Compiled, questions: Questions, *, recorded: bool, packet_add
         Whether the flows were seen on the wire. Simulated ones are opened by their source.
     packet_addresses : bool
         False where the interface addresses of a record stood in for the packet's.
+    openers : (n,) int8, optional
+        Who opened each connection, where that is known: Opener values. Flags and ports are not asked then.
     out : Answers, optional
         Filled and returned when given.
 
@@ -95,7 +108,7 @@ def walk(compiled: Compiled, questions: Questions, *, recorded: bool, packet_add
         One entry a flow; MODEL.md defines each column.
     """
     answers = empty_answers(len(questions.src_row)) if out is None else out
-    _walk_batch(compiled.tables, questions, recorded, packet_addresses, answers)
+    _walk_batch(compiled.tables, questions, recorded, packet_addresses, _TOLD_BY_RECORDS if openers is None else openers, answers)
     return answers
 
 
@@ -427,8 +440,8 @@ def merged(a, b):
 
 
 @njit(cache=True, nogil=True)
-def _walk_batch(t, questions, recorded, packet_addresses, answers):  # noqa: PLR0915 - one loop, so that no array is passed on
-    """Preconditions: rows in range or -1; all arrays of one length."""
+def _walk_batch(t, questions, recorded, packet_addresses, openers, answers):  # noqa: PLR0915 - one loop, so that no array is passed on
+    """Preconditions: rows in range or -1; all arrays of one length, or `openers` empty."""
     rows, enis, nodes, legs = t.rows, t.enis, t.nodes, t.vpc_legs
     fib, ranges, vpc = t.decisions.fib, t.decisions.ranges, t.decisions.vpc
     gateways, balancers = t.decisions.internet_gateway, t.decisions.has_load_balancer
@@ -484,7 +497,9 @@ def _walk_batch(t, questions, recorded, packet_addresses, answers):  # noqa: PLR
             dst_range = np.int64(ranges[nodes[d.node].ranges, s.dst_class])
 
         opener = np.int64(Opener.SRC.value)
-        if recorded:
+        if openers.shape[0] > 0:
+            opener = np.int64(openers[i])
+        elif recorded:
             tcp_flags = all_tcp_flags[i]
             if protocol == TCP and tcp_flags >= 0 and (tcp_flags & TCP_SYN) != 0:
                 opener = np.int64(Opener.DST.value if (tcp_flags & TCP_ACK) != 0 else Opener.SRC.value)
