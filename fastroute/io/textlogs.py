@@ -24,7 +24,11 @@ CHUNK_BYTES = 1 << 26
 BLOCK_BYTES = 1 << 20
 """Text that is cut into fields at a time: with its borders it stays in the second level of cache."""
 SAMPLE_BYTES = 1 << 20
-"""Text from which the length of lines and the share of compression are estimated."""
+"""Text from which the length of lines and the share of compression are estimated; of files up to SMALL_BYTES, which are one chunk, less."""
+SMALL_SAMPLE_BYTES = 1 << 16
+SMALL_BYTES = 1 << 22
+TYPICAL_COMPRESSION = 5.5
+"""Bytes of text in a byte of gzip, in logs of 29 fields."""
 NUM_KEPT = (os.cpu_count() or 1) + 1
 """Chunks whose text is kept after some of its columns were read: as many as are worked at."""
 MAX_LINE_BYTES = 1 << 20
@@ -125,16 +129,17 @@ class TextLog:
 
     def _plan(self) -> tuple[list[int], int]:
         """Where in the file, in bytes as it lies, chunks end; and about how many records it has."""
+        is_small = self.num_bytes <= SMALL_BYTES
         with open_stream(self.file.path, self.codec) as (raw, stream):
-            sample = read_some(self.file.path, stream, SAMPLE_BYTES)
-            is_whole = len(sample) < SAMPLE_BYTES
-            taken = self.num_bytes if is_whole else max(raw.tell(), 1)
-        lines = sample.count(b"\n") + (not sample.endswith(b"\n")) - (self.format.origin == "header")
-        if is_whole:
+            sample = read_some(self.file.path, stream, SMALL_SAMPLE_BYTES if is_small else SAMPLE_BYTES)
+            taken = max(raw.tell(), 1)
+        lines = max(sample.count(b"\n") + (not sample.endswith(b"\n")) - (self.format.origin == "header"), 0)
+        if len(sample) < SMALL_SAMPLE_BYTES:
             return [self.num_bytes], lines
-        per_byte = len(sample) / taken
-        step = max(int(CHUNK_BYTES / per_byte), 1)
-        rows = int(self.num_bytes * per_byte * max(lines, 1) / len(sample))
+        # A compressed file is read in pieces of 64 KiB: of a small sample nobody knows how many of them it took.
+        per_byte = len(sample) / taken if self.codec is None or not is_small else TYPICAL_COMPRESSION
+        rows = round(self.num_bytes * per_byte * lines / len(sample))
+        step = self.num_bytes if is_small else max(int(CHUNK_BYTES / per_byte), 1)
         return [*range(step, self.num_bytes, step), self.num_bytes], rows
 
     def _read_forwards(self) -> Iterator[_Text]:

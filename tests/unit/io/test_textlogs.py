@@ -154,6 +154,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(textlogs, "CHUNK_BYTES", 2000)
     monkeypatch.setattr(textlogs, "BLOCK_BYTES", 100)
     monkeypatch.setattr(textlogs, "SAMPLE_BYTES", 500)
+    monkeypatch.setattr(textlogs, "SMALL_SAMPLE_BYTES", 200)
+    monkeypatch.setattr(textlogs, "SMALL_BYTES", 0)
 
 
 LONG = HEADER + "\n" + "".join(f"10.0.{i >> 8}.{i & 255} 10.1.0.{i % 7} {i * 17} OK\n" for i in range(3000))
@@ -175,6 +177,14 @@ def test_chunks_put_together_are_the_file(tmp_path: Path, name: str) -> None:
     assert again["bytes"].to_pylist() == table["bytes"].to_pylist()[3000 - counts[-1] :]
     flows.close()
     assert flows.read(flows.chunks[0]).num_rows == counts[0]
+
+
+def test_a_small_file_is_one_chunk(tmp_path: Path) -> None:
+    for name in ("x.log", "x.log.gz"):
+        flows = opened(written(tmp_path / name, LONG))
+        assert len(flows.chunks) == 1
+        assert 1000 < flows.num_rows < 9000
+        assert (table_of(flows).num_rows, flows.num_rows) == (3000, 3000)
 
 
 @pytest.mark.usefixtures("small")
