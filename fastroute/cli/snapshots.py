@@ -14,3 +14,8 @@ cache_option = click.option(
     default=True,
     help="Read and compile the folder anew, and keep nothing in the user's cache folder.",
 )
+at_option = click.option(
+    "--at",
+    metavar="TIME",
+    help="As it was at a moment: RFC 3339 (2026-01-31T12:00:00Z), or seconds since 1970. Without it, the (newest) snapshot.",
+)

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import click
 
 from fastroute.cli import DONE, FINDINGS, INCOMPLETE
-from fastroute.cli.snapshots import cache_option, snapshot_option
+from fastroute.cli.snapshots import at_option, cache_option, snapshot_option
 from fastroute.cli.terminal import paint, print_json
 
 if TYPE_CHECKING:
     from fastroute.datapath import Explanation, Hop
     from fastroute.datapath.owners import End
+    from fastroute.datapath.ways import Path
 
 
 @click.command("trace")
@@ -20,53 +21,88 @@ if TYPE_CHECKING:
 @click.argument("dst", metavar="DST[:PORT]")
 @snapshot_option
 @cache_option
+@at_option
 @click.option("--protocol", type=click.Choice(["tcp", "udp", "sctp", "icmp"]), default="tcp", show_default=True)
 @click.option("--vpc", metavar="ID", help="VPC in whose address space the addresses are meant, where they do not tell.")
+@click.option("--reply", is_flag=True, help="Walk the packets that answer as well.")
 @click.option("--output", "-o", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @click.pass_context
-def command(ctx: click.Context, src: str, dst: str, snapshot: str, cache: bool, protocol: str, vpc: str | None, output: str) -> None:
+def command(
+    ctx: click.Context,
+    src: str,
+    dst: str,
+    snapshot: str,
+    cache: bool,
+    at: str | None,
+    protocol: str,
+    vpc: str | None,
+    reply: bool,
+    output: str,
+) -> None:
     """Walk one flow and print each hop with the rule, table and route that decided it.
 
     SRC and DST are namespace/pod, a node, an interface or instance id, namespace/service, localhost, or an address. SRC opens the
-    connection. Exit code 1 where the packet does not arrive, 3 where that cannot be decided.
+    connection. Exit code 1 where the packet does not arrive, 3 where that cannot be decided; with --reply, where that holds of the answer.
     """
     from fastroute.api import Snapshot
     from fastroute.api.trace import to_dict
 
-    explanation = Snapshot.load(snapshot, cache=cache).trace(src, dst, protocol=protocol, vpc_id=vpc)
+    explanation = Snapshot.load(snapshot, cache=cache).trace(src, dst, protocol=protocol, vpc_id=vpc, at=at)
     if output == "json":
         print_json(to_dict(explanation))
     else:
         print_trace(explanation)
-    ctx.exit(exit_code(explanation))
+        if reply:
+            print_reply(explanation)
+    answered = exit_code(explanation.reply) if reply and explanation.reply is not None else DONE
+    ctx.exit(exit_code(explanation.path) or answered)
 
 
-def exit_code(explanation: Explanation) -> int:
+def exit_code(path: Path) -> int:
     """0 where the packet arrives, 1 where it does not, 3 where that is not decided."""
     from fastroute.vocab import ARRIVES, Disposition
 
-    if explanation.path.disposition in ARRIVES:
+    if path.disposition in ARRIVES:
         return DONE
-    return INCOMPLETE if explanation.path.disposition is Disposition.UNDECIDED else FINDINGS
+    return INCOMPLETE if path.disposition is Disposition.UNDECIDED else FINDINGS
 
 
 def print_trace(explanation: Explanation) -> None:
     """Print the ends, the hops and the outcome of one walk."""
-    path = explanation.path
     click.echo(f"{paint(end_text(explanation.src), bold=True)}  ->  {paint(end_text(explanation.dst), bold=True)}")
-    comes_in = explanation.src.is_outside
+    print_hops(explanation.path, comes_in=explanation.src.is_outside)
+    if explanation.path.wire_src is not None:
+        click.echo(f"     source NAT: {explanation.src.addr} leaves as {explanation.path.wire_src}")
+    form = explanation.form.name if explanation.form is not None else "form unknown"
+    print_outcome(explanation.path, form)
+
+
+def print_reply(explanation: Explanation) -> None:
+    """Print the way of the answers, and whether they use the interfaces of the flow."""
+    if explanation.reply is None:
+        click.echo("  no answer: nobody is reached")
+        return
+    seen_as = explanation.path.wire_src or explanation.src.addr
+    click.echo(f"{paint('answer', bold=True)}  {explanation.dst.addr}  ->  {seen_as}")
+    print_hops(explanation.reply, comes_in=explanation.dst.is_outside)
+    if explanation.path.wire_src is not None:
+        click.echo(f"     source NAT undone: {seen_as} is {explanation.src.addr} again")
+    symmetry = {True: "symmetric", False: "ASYMMETRIC", None: "symmetry not known"}[explanation.is_symmetric]
+    print_outcome(explanation.reply, symmetry)
+
+
+def print_hops(path: Path, *, comes_in: bool) -> None:
+    """Print the hops of one way, numbered."""
     for i, hop in enumerate(path.hops, 1):
         text = entry_text(hop) if comes_in and hop.domain.startswith("vpc-") else hop_text(hop)
         click.echo(f"  {i}. {text}")
-    if path.wire_src is not None:
-        click.echo(f"     source NAT: {explanation.src.addr} leaves as {path.wire_src}")
-    form = explanation.form.name if explanation.form is not None else "form unknown"
-    arrives = exit_code(explanation)
-    colour = {DONE: "green", FINDINGS: "red", INCOMPLETE: "yellow"}[arrives]
-    click.echo(
-        f"  {paint(path.disposition.name, colour, bold=True)}  {form}  {path.path_class.name}"
-        + (f"  ({path.reason})" if path.reason else "")
-    )
+
+
+def print_outcome(path: Path, remark: str) -> None:
+    """Print how a way ends."""
+    colour = {DONE: "green", FINDINGS: "red", INCOMPLETE: "yellow"}[exit_code(path)]
+    reason = f"  ({path.reason})" if path.reason else ""
+    click.echo(f"  {paint(path.disposition.name, colour, bold=True)}  {remark}  {path.path_class.name}{reason}")
 
 
 def end_text(end: End) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fastroute.cli.snapshots import cache_option, snapshot_option
+from fastroute.cli.snapshots import at_option, cache_option, snapshot_option
 from fastroute.cli.terminal import paint, print_json, print_table
 
 if TYPE_CHECKING:
@@ -17,16 +17,18 @@ if TYPE_CHECKING:
 @click.argument("name", metavar="ADDR|POD|NODE|ENI|INSTANCE")
 @snapshot_option
 @cache_option
+@at_option
 @click.option("--vpc", metavar="ID", help="VPC in whose address space the address is meant.")
 @click.option("--output", "-o", type=click.Choice(["table", "json"]), default="table", show_default=True)
-def command(name: str, snapshot: str, cache: bool, vpc: str | None, output: str) -> None:
+def command(name: str, snapshot: str, cache: bool, at: str | None, vpc: str | None, output: str) -> None:
     """Say who an address, a namespace/pod, a node, an interface or an instance is.
 
-    A pod is shown with its containers, ports, veth and rules; a node with its interfaces, and what of each is in use or warm.
+    A pod is shown with its containers, ports, veth and rules; a node with its interfaces, and what of each is in use or warm; an address
+    with the pods that held it, one after the other. --at asks who it was at a time.
     """
     from fastroute.api import Snapshot
 
-    found = Snapshot.load(snapshot, cache=cache).whois(name, vpc_id=vpc)
+    found = Snapshot.load(snapshot, cache=cache).whois(name, vpc_id=vpc, at=at)
     if output == "json":
         print_json(found.to_dict())
         return
@@ -38,9 +40,17 @@ def command(name: str, snapshot: str, cache: bool, vpc: str | None, output: str)
     for key, text in lines:
         if text:
             click.echo(f"{key + ':':<16}{text}")
+    if found.history:
+        click.echo()
+        print_history(found.history)
     if found.node is not None:
         click.echo()
         print_interfaces(found.node.interfaces)
+
+
+def print_history(history: tuple[dict[str, str | None], ...]) -> None:
+    """A table of who held an address: possibly from the first to the last time, surely between the two inner ones."""
+    print_table([{key: value or "" for key, value in each.items()} for each in history], list(history[0]))
 
 
 def print_interfaces(interfaces: tuple[InterfaceView, ...]) -> None:

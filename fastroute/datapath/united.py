@@ -139,7 +139,8 @@ def _row_column(part: Part, name: str) -> NDArray[Any]:
     column: NDArray[Any] = getattr(part.compiled.rows, name)
     if part.first_row == 0 or name not in _NAMED_COLUMNS:
         return column
-    return part.codes[name][column]
+    common: I32 = part.codes[name][column]
+    return common
 
 
 def _joined(tables: Sequence[tuple[LegTable, int]]) -> LegTable:

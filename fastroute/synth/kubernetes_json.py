@@ -60,6 +60,8 @@ def _container_status(container: Container, pod: Pod) -> Json:
     if not running:
         code = 0 if pod.phase == "Succeeded" else 1
         state = {"terminated": {"exitCode": code, "reason": "Completed" if code == 0 else "Error", "startedAt": _STARTED}}
+        if pod.finished is not None:
+            state["terminated"]["finishedAt"] = rfc3339(pod.finished)
     return {
         "containerID": f"containerd://{pod.uid.replace('-', '') * 2}",
         "image": container.image,
@@ -120,7 +122,7 @@ def pod_item(pod: Pod) -> Json:
         "podIP": addr,
         "podIPs": [{"ip": addr}],
         "qosClass": "Burstable",
-        "startTime": _CREATED,
+        "startTime": rfc3339(pod.started) if pod.started is not None else _CREATED,
     }
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec, "status": status}
 

@@ -6,6 +6,7 @@ They know each other directly, so the truth needs no look-up by text; and none p
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from fastroute.synth.addresses import Block
 
@@ -196,6 +197,10 @@ class Pod:
     host_network: bool = False
     addr: int = 0
     eni: Eni | None = None
+    started: datetime | None = None
+    """When the kubelet took it on; None: with the cluster."""
+    finished: datetime | None = None
+    """When its last container ended, where the API says so."""
 
 
 @dataclass(slots=True, eq=False, repr=False)
