@@ -73,8 +73,8 @@ def end_columns(end: End, side: str) -> dict[str, str | None]:
 
 
 def to_dict(explanation: Explanation) -> dict[str, object]:
-    """The answer as plain data, in the columns of the output, with the hops."""
-    path = explanation.path
+    """The answer as plain data, in the columns of the output, with the hops; `reply` is the way of the packets that answer."""
+    path, reply = explanation.path, explanation.reply
     worse = max(explanation.src_attribution, explanation.dst_attribution)
     return {
         **end_columns(explanation.src, "src"),
@@ -93,4 +93,18 @@ def to_dict(explanation: Explanation) -> dict[str, object]:
         "wire_src": path.wire_src,
         "attribution": Attribution(worse).name,
         "hops": [hop._asdict() for hop in path.hops],
+        "reply_out_eni": reply.out_eni if reply is not None else None,
+        "symmetric": explanation.is_symmetric,
+        "reply": {
+            "path_class": reply.path_class.name,
+            "disposition": reply.disposition.name,
+            "reason": reply.reason or None,
+            "out_eni": reply.out_eni,
+            "in_eni": reply.in_eni,
+            "rule_priority": reply.rule_priority,
+            "table": reply.table,
+            "hops": [hop._asdict() for hop in reply.hops],
+        }
+        if reply is not None
+        else None,
     }
