@@ -92,9 +92,10 @@ def print_reply(explanation: Explanation) -> None:
 
 
 def print_hops(path: Path, *, comes_in: bool) -> None:
-    """Print the hops of one way, numbered."""
-    for i, hop in enumerate(path.hops, 1):
-        text = entry_text(hop) if comes_in and hop.domain.startswith("vpc-") else hop_text(hop)
+    """Print the hops of one way, numbered. Gateways by which a packet comes in are known by the way out: the last one is passed first."""
+    entries = [hop for hop in path.hops if comes_in and hop.domain.startswith("vpc-")]
+    texts = [*map(entry_text, reversed(entries)), *(hop_text(hop) for hop in path.hops if hop not in entries)]
+    for i, text in enumerate(texts, 1):
         click.echo(f"  {i}. {text}")
 
 
