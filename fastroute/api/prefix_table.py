@@ -10,10 +10,26 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
-from fastroute.addr import Addresses, Prefixes, TextBuffers, Texts, format_prefixes, masks4, masks6, parse, parse_prefixes
+from fastroute.addr import (
+    ABSENT,
+    HOST_BITS,
+    MALFORMED,
+    Addresses,
+    Prefixes,
+    TextBuffers,
+    Texts,
+    format_prefixes,
+    masks4,
+    masks6,
+    parse,
+    parse_prefixes,
+    text_buffers,
+    try_parse,
+    try_parse_prefixes,
+)
 from fastroute.arrays import NONE, read_bundle, write_bundle
 from fastroute.errors import AddressError, InputError, TableError
-from fastroute.flows.columns import gathered, one_array, text_column
+from fastroute.flows.columns import gathered, one_array, text_column, texts_of
 from fastroute.lpm import Lpm4, Lpm6, build4, build4_ids, build6, build6_ids, lookup4, lookup6, pack, unpack
 
 I32 = NDArray[np.int32]
@@ -99,9 +115,13 @@ class PrefixTable:
                 return self._shifted(lookup6(self._lpm6, addresses, out, parallel))
             return lookup4(self._lpm4, addresses, out, parallel)
         texts, codes = _texts_of(addresses)
-        found = self._lookup_parsed(parse(texts), parallel)
-        if codes is not None:
-            found = gathered(codes, found, NONE)
+        if codes is None:
+            found = self._lookup_parsed(parse(texts), parallel)
+        else:
+            parsed = try_parse(texts)
+            if (gathered(codes, parsed.family, ABSENT) == MALFORMED).any():
+                parse(_row_texts(texts, codes))  # says which rows
+            found = gathered(codes, self._lookup_parsed(parsed, parallel), NONE)
         if out is None:
             return found
         if out.shape != found.shape or out.dtype != np.int32:
@@ -245,13 +265,21 @@ def _prefixes_of(prefixes: Any) -> Prefixes:
     if isinstance(prefixes, tuple) and len(prefixes) == 2 and isinstance(prefixes[0], np.ndarray):
         return _prefixes_of_arrays(prefixes[0], np.asarray(prefixes[1]))
     texts, codes = _texts_of(prefixes)
-    parsed = parse_prefixes(texts)
     if codes is None:
-        return parsed
+        return parse_prefixes(texts)
     if codes.size and codes.min() < 0:
         raise AddressError(f"row {int(np.argmin(codes))}: a prefix is missing")
-    family, v4, hi, lo, length = parsed
-    return Prefixes(family[codes], v4[codes], hi[codes], lo[codes], length[codes])
+    family, v4, hi, lo, length = try_parse_prefixes(texts)
+    found = Prefixes(family[codes], v4[codes], hi[codes], lo[codes], length[codes])
+    if (found.family >= HOST_BITS).any():
+        return parse_prefixes(_row_texts(texts, codes))  # says which rows
+    return found
+
+
+def _row_texts(texts: Texts, codes: I32) -> list[str | None]:
+    """The text of every row: a dictionary may hold texts that no row has, and its own rows mean nothing to the caller."""
+    distinct = [*texts_of(text_buffers(texts)), None]
+    return [distinct[code] for code in codes.tolist()]
 
 
 def _prefixes_of_arrays(addrs: NDArray[Any], length: NDArray[Any]) -> Prefixes:

@@ -40,6 +40,9 @@ def one_array(column: pa.ChunkedArray | pa.Array) -> pa.Array:
         return column
     if column.num_chunks == 1:
         return column.chunk(0)
+    if pa.types.is_dictionary(column.type) and any(chunk.dictionary.null_count for chunk in column.chunks):
+        # Arrow does not unify dictionaries that hold a null; one that it makes itself holds none.
+        column = pa.chunked_array([chunk.dictionary_decode() for chunk in column.chunks]).dictionary_encode()
     joined = column.combine_chunks()
     # Without any chunk, combine_chunks answers a chunked array in some versions, an array in others.
     return joined if isinstance(joined, pa.Array) else pa.concat_arrays(joined.chunks) if joined.num_chunks else _empty(column.type)
