@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fastroute.errors import InputError
@@ -13,7 +13,7 @@ __all__ = ["Fields", "field_name", "find_fields"]
 LOG_ADDRESS_FIELDS = ("pkt_srcaddr", "pkt_dstaddr", "srcaddr", "dstaddr")
 LOG_TEXT_FIELDS = (*LOG_ADDRESS_FIELDS, "vpc_id", "interface_id", "log_status", "action")
 TRANSIT_GATEWAY_MARKS = ("tgw_src_vpc_id", "tgw_dst_vpc_id", "tgw_id", "tgw_attachment_id", "resource_type")
-"""Fields by which a Transit Gateway's flow log is known; the first two say in whose address space its ends are meant."""
+"""Fields by which a Transit Gateway's flow log is known; the first two say in whose address spaces its ends are meant."""
 LOG_NUMBER_FIELDS = ("protocol", "srcport", "dstport", "tcp_flags", "bytes", "packets", "start", "end")
 QUESTION_TEXT_FIELDS = ("src", "dst", "vpc_id")
 QUESTION_NUMBER_FIELDS = ("protocol", "src_port", "dst_port", "bytes", "packets")
@@ -25,14 +25,11 @@ class Fields:
 
     is_simulated: bool
     at: dict[str, int]
+    is_transit_gateway: bool = False
+    """A transit gateway's records: `srcaddr`, `dstaddr` and `tgw_src_vpc_id` stand in `at` as `pkt_srcaddr`, `pkt_dstaddr` and `vpc_id`."""
 
     def __contains__(self, name: str) -> bool:
         return name in self.at
-
-    @property
-    def is_transit_gateway(self) -> bool:
-        """Whether the records are a transit gateway's: its addresses are the packets', so `srcaddr` stands here as `pkt_srcaddr`."""
-        return any(mark in self.at for mark in TRANSIT_GATEWAY_MARKS)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -79,16 +76,12 @@ def find_fields(columns: Sequence[str], added: Sequence[str] = (), simulated: bo
             both = " and ".join(repr(columns[i]) for i in named[name])
             raise InputError(f"columns {both} mean the same; drop one")
     at = {name: named[name][0] for name in wanted if name in named}
-    return Fields(simulated, at if simulated else _with_transit_gateway(at, named))
-
-
-def _with_transit_gateway(at: dict[str, int], named: Mapping[str, Sequence[int]]) -> dict[str, int]:
-    """The fields of a transit gateway's log: no interface writes its own address into it."""
     marks = {name: named[name][0] for name in TRANSIT_GATEWAY_MARKS if name in named}
-    if not marks or "pkt_srcaddr" in at or "pkt_dstaddr" in at:
-        return at
-    renamed = {"srcaddr": "pkt_srcaddr", "dstaddr": "pkt_dstaddr"}
-    return {renamed.get(name, name): place for name, place in at.items()} | marks
+    if simulated or not marks or "pkt_srcaddr" in at or "pkt_dstaddr" in at:
+        return Fields(simulated, at)
+    # No interface writes its own address into it, and the source's VPC says what a destination's address means there.
+    meant = {"srcaddr": "pkt_srcaddr", "dstaddr": "pkt_dstaddr", "tgw_src_vpc_id": "vpc_id"}
+    return Fields(simulated, {meant.get(name, name): place for name, place in (marks | at).items()}, True)
 
 
 def _shown(columns: Sequence[str]) -> str:

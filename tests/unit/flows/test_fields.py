@@ -59,9 +59,11 @@ def test_transit_gateways_write_the_packets_own_addresses() -> None:
     found = find_fields(names)
     assert found.is_transit_gateway
     assert found.at == {
-        "pkt_srcaddr": 3, "pkt_dstaddr": 4, "bytes": 5, "tgw_src_vpc_id": 1, "tgw_dst_vpc_id": 2, "tgw_id": 6, "resource_type": 0
+        "pkt_srcaddr": 3, "pkt_dstaddr": 4, "bytes": 5, "vpc_id": 1,
+        "tgw_dst_vpc_id": 2, "tgw_id": 6, "resource_type": 0
     }  # fmt: skip
     # read again from the columns that were found, it is the same log
+    assert len(set(found.at.values())) == len(found.at)
     read = [names[at] for at in sorted(found.at.values())]
     assert {name: read[at] for name, at in find_fields(read).at.items()} == {name: names[at] for name, at in found.at.items()}
     assert not find_fields(["srcaddr", "dstaddr"]).is_transit_gateway

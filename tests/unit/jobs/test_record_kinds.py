@@ -1,12 +1,16 @@
 """The kinds of records that AWS documents, each with its meaning, on the snapshot with two nodes."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from fastroute.api import Snapshot
+from fastroute.flows.fields import field_name
+from fastroute.io.discover import InputFile
+from fastroute.io.flowlogs import open_flows
 from fastroute.io.manifest import Manifest
 from fastroute.jobs.inspect_logs import inspect_logs
 from fastroute.jobs.route import route_files
@@ -139,3 +143,17 @@ def test_transit_gateway(run: tuple[Manifest, Path]) -> None:
     told = account(run, "transit-gateway")
     assert (told["excluded"]["records"], told["rejected"]["records"]) == (1, 0)
     assert inspect_logs([LOGS / "transit-gateway.log"]).kind == "Transit Gateway flow logs"
+
+
+def test_the_same_records_in_parquet(run: tuple[Manifest, Path], tmp_path: Path) -> None:
+    """As AWS writes them to Parquet: names with underscores. The answers are those of the text, whichever way they are written."""
+    (tmp_path / "logs").mkdir()
+    for path in LOGS.glob("*.log"):
+        flows = open_flows(InputFile(path, PurePosixPath(path.name)))
+        table = pa.concat_tables([flows.read(chunk) for chunk in flows.chunks]).cast(flows.schema)
+        pq.write_table(table.rename_columns([field_name(name) for name in table.column_names]), tmp_path / "logs" / f"{path.stem}.parquet")
+    manifest = route_files([tmp_path / "logs"], Snapshot.load(EKS), tmp_path / "out", columns=["all"], threads=1)
+    assert manifest.account == run[0].account
+    for path in LOGS.glob("*.log"):
+        text, parquet = pq.read_table(run[1] / f"{path.name}.parquet"), pq.read_table(tmp_path / "out" / f"{path.stem}.parquet")
+        assert text.rename_columns(parquet.column_names).equals(parquet)
