@@ -22,6 +22,7 @@ from fastroute.datapath.step_kernels import (
     End,
     Override,
     gather_hops4,
+    largest_space,
     places4,
     plain_hops,
 )
@@ -106,7 +107,8 @@ def first_hops(tables: StepTables, spaces: ArrayLike, src: ArrayLike, dst: Array
 
     Notes
     -----
-    Two dependent loads find an IPv4 end, one more its attributes; all else fits the second-level cache.
+    Two dependent loads find an IPv4 end, one more its attributes; all else fits the second-level cache. Of several owners that an address
+    had, it answers for the one that `locate` gives, whatever the time of the flow.
     """
     known = _known_spaces(spaces, tables.num_spaces)
     is_wide = np.asarray(src).ndim == 2
@@ -159,10 +161,12 @@ def _known_spaces(spaces: ArrayLike, num_spaces: int) -> I32:
     given = np.asarray(spaces)
     if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
         raise AddressError(f"spaces of shape {given.shape} and dtype {given.dtype}: pass (n,) integers")
-    if given.size and (given.min() < -1 or given.max() >= num_spaces):
-        bad = int(np.flatnonzero((given < -1) | (given >= num_spaces))[0])
-        raise AddressError(f"spaces[{bad}]: {given[bad]} is not one of the snapshot's {num_spaces} spaces, nor -1")
-    return frozen(given, np.int32)
+    known: I32 = frozen(given, np.int32)
+    if given.dtype != np.int32 or largest_space(known) > num_spaces:
+        bad = np.flatnonzero((given < -1) | (given >= num_spaces))
+        if bad.size:
+            raise AddressError(f"spaces[{bad[0]}]: {given[bad[0]]} is not one of the snapshot's {num_spaces} spaces, nor -1")
+    return known
 
 
 def _output(out: FirstHops | None, n: int) -> FirstHops:
@@ -187,7 +191,7 @@ def build_step(compiled: Compiled) -> StepTables:
 
     Notes
     -----
-    About 12 bytes an address interval and 256 KB a space; a snapshot of 100,000 addresses takes 20 ms.
+    About 12 bytes an address interval and 256 KB a space; a snapshot of 140,000 addresses takes 0.3 s.
     """
     num_spaces = max(len(compiled.spaces), 1)
     root, words, values = _ranks(compiled, num_spaces)

@@ -70,6 +70,15 @@ class End(IntEnum):
 
 
 @njit(cache=True, nogil=True)
+def largest_space(spaces):
+    """Largest number + 1 as unsigned, where -1 is 0 and what is below it is large: one pass for both ends of a range."""
+    largest = np.uint32(0)
+    for i in range(spaces.shape[0]):
+        largest = max(largest, np.uint32(np.int64(spaces[i]) + 1 & 0xFFFFFFFF))
+    return largest
+
+
+@njit(cache=True, nogil=True)
 def places4(step, spaces, addrs, rows, found):
     """Place of the address of each of `rows`, of all where there are none; behind its link if it is one."""
     root, words, places, links = step.root, step.words, step.ends4.places, step.links

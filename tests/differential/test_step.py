@@ -26,7 +26,7 @@ from tests import zoo
 from tests.differential.test_walk import ENVIRONMENTS
 from tests.strategies import topologies
 
-EXAMPLES = int(os.environ.get("FASTROUTE_WALK_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("FASTROUTE_WALK_EXAMPLES", "25"))
 RANDOM = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 FORMS = ["plain", "avx512"] if has_avx512() else ["plain"]
 
