@@ -100,8 +100,7 @@ class _Ints:
 
     def array(self) -> pa.Array:
         """What was added."""
-        values = np.concatenate(self._values) if self._values else np.empty(0, self._dtype)
-        valid = np.concatenate(self._valid) if self._valid else np.empty(0, np.uint8)
+        values, valid = _joined(self._values, self._dtype), _joined(self._valid, np.uint8)
         return pa.Array.from_buffers(self._field.type, len(values), [_bitmap(valid), pa.py_buffer(values)])
 
 
@@ -142,7 +141,7 @@ class _Texts:
 
     def array(self) -> pa.Array:
         """What was added, with the distinct texts in the order in which they were met."""
-        codes = np.concatenate(self._codes) if self._codes else np.empty(0, np.int32)
+        codes = _joined(self._codes, np.int32)
         offsets, texts = table_texts(self._table)
         dictionary = pa.Array.from_buffers(pa.string(), len(offsets) - 1, [None, pa.py_buffer(offsets), pa.py_buffer(texts)])
         indices = pa.Array.from_buffers(pa.int32(), len(codes), [_bitmap(codes >= 0), pa.py_buffer(codes)])
@@ -229,6 +228,13 @@ class LineColumns:
         if b"" in fields:
             name = self._schema.names[fields.index(b"")]
             raise BadLine(number, f"{name} is empty ({_shown(_readable(line))}); `-` stands for no value, and one space separates fields")
+
+
+def _joined(parts: list[NDArray[Any]], dtype: Any) -> NDArray[Any]:
+    """The parts as one array; they are let go of, so that no more than one column is held twice."""
+    joined = np.concatenate(parts) if parts else np.empty(0, dtype)
+    parts.clear()
+    return joined
 
 
 def _bitmap(valid: NDArray[Any]) -> pa.Buffer | None:

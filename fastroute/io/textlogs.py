@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -86,7 +86,8 @@ class TextLog:
             A line that is no record, a damaged or truncated file: names the line.
         """
         text = self._text(chunk.part, is_kept=columns is not None)
-        table = self._parsed(text, range(len(self.schema)) if columns is None else columns)
+        blocks = _consumed(text.blocks) if columns is None else text.blocks
+        table = self._parsed(text.first_line, blocks, range(len(self.schema)) if columns is None else columns)
         with self._lock:
             chunk.first_row = text.first_line - (self.format.origin == "header")
             chunk.num_rows = table.num_rows
@@ -103,6 +104,8 @@ class TextLog:
         """The lines of a chunk; who reads some columns may come back for others."""
         with self._lock:
             text = self._recent.get(part)
+            if text is not None and not is_kept:  # whoever reads it still has the list itself
+                return self._recent.pop(part)._replace(blocks=list(text.blocks))
         if text is None:
             text = self._texts.part(part, self._read_forwards)
         if text is None:
@@ -117,11 +120,10 @@ class TextLog:
     def _header(self) -> bytes:
         return " ".join(self.format.names).encode() if self.format.origin == "header" else b""
 
-    def _parsed(self, text: _Text, columns: Sequence[int]) -> pa.Table:
+    def _parsed(self, line: int, blocks: Iterable[bytes], columns: Sequence[int]) -> pa.Table:
         lines = LineColumns(self.schema, columns, self._header)
-        line = text.first_line
         try:
-            for block in text.blocks:
+            for block in blocks:
                 line += lines.add(block)
         except BadLine as bad:
             raise InputError(f"{self.file.path}: line {line + bad.line + 1}: {bad}") from None
@@ -167,6 +169,13 @@ class TextLog:
                 num_lines = sum(map(count_lines, blocks))
                 yield _Text(line, blocks)
                 line += num_lines
+
+
+def _consumed(blocks: list[bytes]) -> Iterator[bytes]:
+    """The blocks of a list that nobody else wants: each is let go of when the next is taken."""
+    blocks.reverse()
+    while blocks:
+        yield blocks.pop()
 
 
 def _no_format(line: str | None, told: Sequence[str] | None) -> str:

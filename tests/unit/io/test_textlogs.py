@@ -203,6 +203,20 @@ def test_threads_may_ask_in_any_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("small")
+def test_columns_of_a_chunk_are_read_without_beginning_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flows = opened(written(tmp_path / "x.log", LONG))
+    assert isinstance(flows, TextLog)
+    begun: list[int] = []
+    forwards = flows._read_forwards
+    monkeypatch.setattr(flows, "_read_forwards", lambda: begun.append(1) or forwards())
+    for chunk in flows.chunks:
+        some = [flows.read(chunk, [at]) for at in (0, 2, 0)]
+        assert flows.read(chunk).select([0, 2]).equals(pa.table([some[0][0], some[1][0]], names=["srcaddr", "bytes"]))
+    assert (len(begun), flows.num_rows) == (1, 3000)
+    assert len(flows.chunks) > 1
+
+
+@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("name", ["x.log", "x.log.gz"])
 def test_a_bad_line_far_down_has_its_number(tmp_path: Path, name: str) -> None:
     lines = LONG.splitlines()
