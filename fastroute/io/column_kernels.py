@@ -124,26 +124,28 @@ def get_hybrid(data, at, end, width, count, out):
             stop = at + num_bytes
             bits = np.uint64(0)
             held = 0
-            here = at
-            while i < last:
+            # Unsigned positions are not looked at for being counted from the end: four loads become one.
+            here, stop_here = np.uint64(at), np.uint64(stop)
+            for k in range(np.uint64(i), np.uint64(last)):
                 if held < width:
-                    if here + 4 <= stop:
-                        four = np.uint64(data[here]) | np.uint64(data[here + 1]) << np.uint64(8)
-                        four |= np.uint64(data[here + 2]) << np.uint64(16) | np.uint64(data[here + 3]) << np.uint64(24)
+                    if here + np.uint64(4) <= stop_here:
+                        four = np.uint64(data[here]) | np.uint64(data[here + np.uint64(1)]) << np.uint64(8)
+                        four |= np.uint64(data[here + np.uint64(2)]) << np.uint64(16)
+                        four |= np.uint64(data[here + np.uint64(3)]) << np.uint64(24)
                         bits |= four << np.uint64(held)
-                        here += 4
+                        here += np.uint64(4)
                         held += 32
                     else:
                         while held < width:
                             bits |= np.uint64(data[here]) << np.uint64(held)
-                            here += 1
+                            here += np.uint64(1)
                             held += 8
                 value = np.int64(bits & mask)
                 greatest = max(greatest, value)
-                out[i] = value
+                out[k] = value
                 bits >>= np.uint64(width)
                 held -= width
-                i += 1
+            i = max(i, last)
             at = stop
         else:
             num_bytes = (width + 7) >> 3
@@ -191,7 +193,7 @@ def spread(levels, values, out):
         return
     for i in range(levels.shape[0]):
         level = np.int64(levels[i])
-        out[i] = values[min(at, last)] * level + (level - 1)
+        out[i] = values[np.uint64(min(at, last))] * level + (level - 1)
         at += level
 
 
