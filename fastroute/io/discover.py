@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from fastroute.errors import InputError
 from fastroute.io.content import Content, Head
-from fastroute.io.spool import STDIN, spooled_stdin
+from fastroute.io.spool import STDIN, spooled_pipe, spooled_stdin
 
 PARQUET_SUFFIXES = (".parquet", ".parq", ".pq")
 ARROW_SUFFIXES = (".arrow", ".arrows", ".feather", ".ipc")
@@ -45,7 +45,7 @@ def discover(paths: Iterable[str | os.PathLike[str]], log_format: Sequence[str] 
     ----------
     paths
         Files, folders (read with all folders below, hive-partitioned or flat), patterns with `*`, `?` and `**`, or `-` for stdin, which is
-        copied to a temporary file first. Names that begin with `.` or `_` are not looked at.
+        copied to a temporary file first, as are named pipes. Names that begin with `.` or `_` are not looked at.
     log_format : field names, optional
         As of `parse_format`, by which text logs without a header and a telling name are known.
 
@@ -65,6 +65,8 @@ def discover(paths: Iterable[str | os.PathLike[str]], log_format: Sequence[str] 
         elif path.is_dir():
             folders.append(path)
             below = _below(path, ignored, log_format)
+        elif path.is_fifo():
+            below = [InputFile(spooled_pipe(path), PurePosixPath(path.name))]
         elif path.exists():
             below = [InputFile(path, PurePosixPath(path.name))]
         elif glob.has_magic(text):

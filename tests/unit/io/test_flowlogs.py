@@ -2,6 +2,8 @@
 
 import gzip
 import io
+import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -139,6 +141,16 @@ def test_stdin_is_copied_and_recognised(monkeypatch: pytest.MonkeyPatch) -> None
         assert str(file.relative) == "stdin"
         flows = open_flows(file)
         assert flows.read(flows.chunks[0]).cast(TABLE.schema).equals(TABLE)
+
+
+def test_a_named_pipe_is_copied(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(b"srcaddr bytes\n10.0.0.1 1\n",))
+    writer.start()
+    (file,) = discover([tmp_path / "pipe"]).files
+    writer.join()
+    flows = open_flows(file)
+    assert (str(file.relative), flows.read(flows.chunks[0]).num_rows) == ("pipe", 1)
 
 
 def test_stdin_twice_or_empty(monkeypatch: pytest.MonkeyPatch) -> None:
