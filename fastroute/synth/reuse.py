@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,9 +26,8 @@ TRAIL = 60
 """Seconds by which AWS says that a record's times may trail its packets."""
 WINDOW = 60
 """Longest aggregation of a record of a Nitro instance, seconds."""
-SHORT, LONG = (20, 40), (300, 900)
-"""Seconds that a Job runs: most of them, and one in five."""
-LONG_SHARE = 0.2
+LONG, LONG_SHARE = (300, 900), 0.2
+"""Seconds that one Job in five runs; the others are gone in time for the next one to have their address."""
 UNLISTED_SHARE = 0.1
 """Jobs that the API has forgotten by the time of the snapshot."""
 FIELDS = (
@@ -79,11 +79,11 @@ class _Record:
 def generate_reuse(
     folder: Path, *, nodes: int = 4, hours: int = 24, every: int = 45, cooldown: int = 30, records_per_job: int = 6, seed: int = 1
 ) -> ReuseResult:
-    """Write `<folder>/snapshot`, `<folder>/logs`, a file an hour, and `<folder>/truth`, where `<file>.truth.parquet` has a row for each record.
+    """Write `<folder>/snapshot`, `<folder>/logs`, a file an hour, and `<folder>/truth`, `<file>.truth.parquet` with a row for each record.
 
     Every `every` seconds a Job starts on each node. Its pod gets the address that was given back last, at least `cooldown` seconds ago, or
-    else a new one, as ipamd prefers used ones. `decidable` says whether the snapshot and the record determine the pods of both ends: within the
-    stretch from the record's start less a minute to its end, one listed pod alone had the address, and all that time by its own account.
+    else a new one, as ipamd prefers used ones. `decidable` says whether the snapshot and the record determine the pods of both ends:
+    within the stretch from the record's start less a minute to its end, one listed pod alone had the address, and all that time.
 
     Parameters
     ----------
@@ -144,6 +144,8 @@ def _day_of(node: Node, length: int, every: int, cooldown: int, ids: Ids, rng: r
     workload = Workload("Job", "batch", f"report-{ids.suffix()}", (Container("report", "example.com/report:1"),), 1, ids.uid())
     unused: list[tuple[int, Eni]] = list(node.warm)
     used: list[tuple[int, int, Eni]] = []
+    longest = max(2, every - cooldown - 4)
+    short = longest // 2 + 1, longest
     begin = _seconds(LOGS_BEGIN)
     for at in range(begin, begin + length, every):
         given = at + rng.randint(0, 2)
@@ -156,7 +158,7 @@ def _day_of(node: Node, length: int, every: int, cooldown: int, ids: Ids, rng: r
             addr, eni = unused.pop(0)
         else:
             continue
-        finished = given + rng.randint(*(LONG if rng.random() < LONG_SHARE else SHORT))
+        finished = given + rng.randint(*(LONG if rng.random() < LONG_SHARE else short))
         given_back = finished + rng.randint(0, 3)
         used.append((given_back, addr, eni))
         pod = Pod(
@@ -179,6 +181,7 @@ class _Judge:
     """Says what the API's own times leave open."""
 
     def __init__(self, runs: list[_Run]) -> None:
+        # one after the other on each address, so they are in the order of either time
         self._of_addr: dict[int, list[_Run]] = {}
         for run in runs:
             if run.is_listed:
@@ -186,7 +189,10 @@ class _Judge:
 
     def candidates(self, addr: int, begin: int, end: int) -> list[_Run]:
         """The listed pods that had the address at some time from `begin` to `end`."""
-        return [run for run in self._of_addr.get(addr, []) if run.started <= end and run.finished >= begin]
+        runs = self._of_addr.get(addr, [])
+        low = bisect_left(runs, begin, key=lambda run: run.finished)
+        high = bisect_right(runs, end, key=lambda run: run.started)
+        return runs[low:high]
 
     def is_decided(self, addr: int, begin: int, end: int) -> bool:
         """Whether one of them had it all that time, and no other at any."""
