@@ -316,6 +316,7 @@ class _Inspector:
         def add(subject: str, text: str, *, is_fault: bool = False) -> None:
             found.append(LogFinding(subject, text, is_fault))
 
+        counted = sum(seen.statuses[name] for name in ("OK", "absent")) if seen.statuses else seen.records
         skipped = seen.statuses["SKIPDATA"]
         if skipped:
             add("log-status", f"{skipped:,} {read} are SKIPDATA: AWS lost records in these windows, so sums are too small")
@@ -324,11 +325,12 @@ class _Inspector:
         if seen.without_packet_addresses:
             what = "no packet address; srcaddr and dstaddr stand in, and pods read as AMBIGUOUS"
             add("pkt-srcaddr", f"{seen.without_packet_addresses:,} {read} have {what}")
+        if counted and not seen.with_flags and any("tcp_flags" in map(field_name, form.columns) for form in forms):
+            add("tcp-flags", f"none {read} has any flag: they say nothing of who opened a connection")
         if seen.milliseconds:
             add("start", f"{seen.milliseconds:,} {read} have milliseconds where seconds belong; divide them by 1000", is_fault=True)
         if seen.backwards:
             add("end", f"{seen.backwards:,} {read} end before they start; a clock was set back")
-        counted = sum(seen.statuses[name] for name in ("OK", "absent")) or seen.records
         if seen.rejected and seen.rejected == counted:
             add("action", "every record is a REJECT: the flow log may be one of refused traffic only")
         if self._empty:

@@ -128,6 +128,19 @@ def test_what_looks_wrong(tmp_path: Path) -> None:
     assert inspection.seen.first_start == 1755684000
 
 
+def test_flags_that_say_nothing(tmp_path: Path) -> None:
+    for flags, is_told in (([0, None], True), ([0, 2], False)):
+        inspection = inspect_logs([put(tmp_path / "x.parquet", srcaddr=["10.0.0.1"] * 2, tcp_flags=flags)])
+        assert ("tcp-flags: none of 2 records read has any flag" in texts(inspection, fault=False)) is is_told
+
+
+def test_logs_of_interfaces_and_of_a_transit_gateway_lie_together() -> None:
+    inspection = inspect_logs([EKS.parent.parent / "flow-logs"])
+    assert inspection.kind == "Transit Gateway flow logs and VPC flow logs"
+    assert "lie together; route them apart" in texts(inspection, fault=False)
+    assert (inspection.seen.statuses["NODATA"], inspection.seen.statuses["SKIPDATA"], inspection.seen.rejected) == (2, 1, 2)
+
+
 def test_integers_of_either_width_are_as_good(tmp_path: Path) -> None:
     for number, width in enumerate((pa.int32(), pa.int64())):
         table = pa.table({"srcaddr": ["10.0.0.1"], "protocol": pa.array([6], width), "bytes": pa.array([1], width)})
