@@ -1,8 +1,32 @@
 """The public objects: text, Arrow and files meet the engine's arrays."""
 
-from fastroute.api.engine import Engine
-from fastroute.api.namespace import Namespace
-from fastroute.api.prefix_table import PrefixTable
-from fastroute.api.snapshot import Snapshot, load
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fastroute.api.engine import Engine as Engine
+    from fastroute.api.namespace import Namespace as Namespace
+    from fastroute.api.prefix_table import PrefixTable as PrefixTable
+    from fastroute.api.snapshot import Snapshot as Snapshot
+    from fastroute.api.snapshot import load as load
+
+# Imported on first use: who routes flows needs none of the readers of node dumps.
+_HOMES = {
+    "Engine": "fastroute.api.engine",
+    "Namespace": "fastroute.api.namespace",
+    "PrefixTable": "fastroute.api.prefix_table",
+    "Snapshot": "fastroute.api.snapshot",
+    "load": "fastroute.api.snapshot",
+}
 
 __all__ = ["Engine", "Namespace", "PrefixTable", "Snapshot", "load"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'fastroute.api' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value

@@ -16,8 +16,8 @@ from fastroute.datapath import Compiled, Explanation, compile_topology
 from fastroute.datapath.history import without_history
 from fastroute.io.cache import CacheEntry, SnapshotCache
 from fastroute.io.compiled import SnapshotFile, open_snapshot_file, write_snapshot_file
+from fastroute.io.folders import Progress, timeline_folders
 from fastroute.io.parse_report import ParseReport
-from fastroute.io.snapshot import Progress, read_snapshot, timeline_folders
 from fastroute.topology import Missing, Topology
 from fastroute.topology.times import BEGINNING, Moment
 
@@ -89,6 +89,8 @@ class Snapshot:
         entry = store.entry(path) if store is not None else None
         if entry is not None and entry.found is not None:
             return cls._of(entry.found, path, entry)
+        from fastroute.io.snapshot import read_snapshot  # the readers of every input: not needed where the cache answers
+
         found = read_snapshot(path, progress)
         read = _Read(found.topology, found.report)
         if entry is not None:

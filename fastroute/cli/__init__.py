@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -14,6 +15,9 @@ from fastroute.errors import FastrouteError
 DONE, FINDINGS, USAGE, INCOMPLETE = 0, 1, 2, 3
 """Exit codes: done; findings, or a packet that does not arrive; bad usage or input; finished below what was asked."""
 INTERRUPTED = 130
+_COLLECT_EVERY = 200_000, 20, 20
+"""New objects before the garbage collector looks at them, and how often it looks at older ones: a snapshot is a million objects, none of
+them garbage, at which it else looks again and again."""
 
 # verb: (file, one line of help)
 VERBS = {
@@ -62,6 +66,7 @@ def group() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; errors of the family become one line on stderr and exit code 2."""
+    gc.set_threshold(*_COLLECT_EVERY)
     try:
         code = group.main(arguments, prog_name="fastroute", standalone_mode=False)
     except click.exceptions.Exit as done:

@@ -28,8 +28,8 @@ import fastroute
 from fastroute.datapath import Compiled
 from fastroute.errors import InputError, OutputError
 from fastroute.io.compiled import SnapshotFile, format_name, open_snapshot_file, write_snapshot_file
+from fastroute.io.folders import TIME_FILE, walk_files
 from fastroute.io.parse_report import ParseReport
-from fastroute.io.snapshot import TIME_FILE, walk_files
 from fastroute.topology import Topology
 
 log = logging.getLogger("fastroute.cache")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -13,6 +12,7 @@ from typing import Any
 from fastroute.errors import InputError
 from fastroute.io.aws import AwsReader
 from fastroute.io.aws_nouns import Home, is_region
+from fastroute.io.folders import TIME_FILE, Progress, walk_files
 from fastroute.io.ipamd import assignments_of, read_enis, read_ipam
 from fastroute.io.json_input import read_bytes, read_object
 from fastroute.io.kubernetes import KubernetesReader
@@ -20,15 +20,11 @@ from fastroute.io.parse_report import FileRead, ParseReport, Use
 from fastroute.topology import Assignment, Finding, Topology
 from fastroute.topology.check import check
 from fastroute.topology.inputs import missing_inputs
-from fastroute.topology.times import seconds_of
 
 _JSON_SUFFIXES = (".json", ".json.gz")
 _ACCOUNT_ID = re.compile(r"\d{12}")
 _BUNDLE = re.compile(r"eks_.*\.tar\.gz")
 _NODES_FOLDER = "nodes"
-TIME_FILE = "captured_at"
-Progress = Callable[[int, int], None]
-"""Called now and then with the bytes done and the bytes to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,30 +91,6 @@ def read_snapshot(path: Path | str, progress: Progress | None = None) -> Snapsho
     topology = replace(_topology(aws, kubernetes, captured_at), assignments=assignments)
     missing = missing_inputs(topology, report.kinds_read())
     return SnapshotRead(replace(topology, findings=(*findings, *check(topology)), missing=missing), report)
-
-
-def timeline_folders(path: Path) -> list[Path]:
-    """The snapshots of a folder that holds several, by name; empty for any other path.
-
-    Raises
-    ------
-    InputError
-        One of its sub-folders does not tell its time.
-    """
-    if not path.is_dir() or (path / TIME_FILE).is_file():
-        return []
-    folders = sorted(each for each in path.iterdir() if each.is_dir() and not each.name.startswith("."))
-    if not any((folder / TIME_FILE).is_file() for folder in folders):
-        return []
-    for folder in folders:
-        text = read_bytes(folder / TIME_FILE).decode(errors="replace").strip() if (folder / TIME_FILE).is_file() else ""
-        if seconds_of(text) is None:
-            found = f"{text[:40]!r} is no time with a zone" if text else "no such file"
-            raise InputError(
-                f"{folder / TIME_FILE}: {found}; on a time line each snapshot has its own, such as 2026-01-31T12:00:00Z; "
-                "move what is no snapshot elsewhere"
-            )
-    return folders
 
 
 def _topology(aws: AwsReader, kubernetes: KubernetesReader, captured_at: str | None) -> Topology:
@@ -215,23 +187,6 @@ def _is_bare_json(path: Path) -> bool:
             return file.read(64).lstrip().startswith(b"{")
     except OSError:
         return True  # reading it says what is wrong
-
-
-def walk_files(root: Path) -> Iterator[Path]:
-    """Every file below a folder, sorted, through links to folders but through none twice; hidden ones are left out."""
-
-    def refuse(error: OSError) -> None:
-        raise InputError(f"{error.filename}: {error.strerror}; check its permissions") from None
-
-    seen: set[Path] = set()
-    for folder, folders, names in os.walk(root, onerror=refuse, followlinks=True):
-        real = Path(folder).resolve()
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
 
 
 def _home_of(name: PurePosixPath) -> Home:

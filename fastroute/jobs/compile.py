@@ -10,7 +10,7 @@ from typing import Any
 from fastroute.api import Snapshot
 from fastroute.arrays import is_bundle
 from fastroute.errors import OutputError
-from fastroute.io.snapshot import Progress
+from fastroute.io.folders import Progress
 
 
 @dataclass(frozen=True, slots=True)

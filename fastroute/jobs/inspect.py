@@ -11,9 +11,10 @@ from typing import Any
 import msgspec
 
 from fastroute.api import Snapshot
+from fastroute.arrays import is_bundle
 from fastroute.errors import EndpointError
+from fastroute.io.folders import Progress
 from fastroute.io.parse_report import ParseReport
-from fastroute.io.snapshot import Progress
 from fastroute.topology import Finding, Missing, Pod, Topology, TopologyIndex
 from fastroute.topology.views import NodeView, node_view
 
@@ -100,9 +101,10 @@ def inspect_snapshot(path: Path | str, progress: Progress | None = None, *, cach
 
 
 def is_snapshot(path: Path | str) -> bool:
-    """Whether a path is to be inspected as a snapshot: a folder with a snapshot's names, or whose first files are JSON or bundles."""
+    """Whether a path is to be inspected as a snapshot: a folder with a snapshot's names, or whose first files are JSON or bundles; or a
+    compiled file."""
     root = Path(path)
-    if any((root / name).exists() for name in _FOLDERS):
+    if is_bundle(root) or any((root / name).exists() for name in _FOLDERS):
         return True
     for _, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith((".", "_")))

@@ -44,7 +44,7 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(name="reads")
 def _reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The folders that were read."""
-    from fastroute.api import snapshot as snapshot_module
+    from fastroute.io import snapshot as snapshot_module
 
     read, reads = snapshot_module.read_snapshot, []
 
@@ -153,7 +153,7 @@ def test_a_look_at_what_may_still_change_is_not_kept(folder: Path, cache: Path, 
 
 
 def test_a_folder_that_changes_while_it_is_read_is_not_kept(folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fastroute.api import snapshot as snapshot_module
+    from fastroute.io import snapshot as snapshot_module
 
     read = snapshot_module.read_snapshot
 
