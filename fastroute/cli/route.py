@@ -17,6 +17,7 @@ from click.core import ParameterSource
 
 from fastroute.cli import DONE, INCOMPLETE
 from fastroute.cli.grouped import GroupedCommand, options_about
+from fastroute.cli.memory import keep_memory_small
 from fastroute.cli.terminal import announce_compilation, count, paint, print_arrow, print_json, print_table, progress, warn
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ def command(
     One Parquet file is written for each input file, at the same place under --out, with every input column and row, in order, and the new
     columns. _manifest.json accounts for every record and byte; _paths/ decodes path_id into hops. Files appear whole or not at all.
     """
+    keep_memory_small()
     from fastroute.api import Snapshot
 
     if (out is None) == (by is None):
