@@ -53,13 +53,28 @@ def test_cluster_hit_and_miss(benchmark, kernel_form, is_hit):
 
 
 @pytest.mark.parametrize("num_tables", [1, 100, 1000, 5000])
-def test_pool_by_tables(benchmark, num_tables):
-    benchmark.group = "pool of tables with 63 routes, 1 M addresses"
+@pytest.mark.parametrize("order", ["random", "grouped"])
+def test_pool_by_tables(benchmark, kernel_form, num_tables, order):
+    benchmark.group = f"pool of tables with 63 routes, 1 M addresses, {order}"
     of, table = data.small_tables(num_tables)
     pool = lpm.build_pool4(of, *table[:3], num_tables)
     tables = np.random.default_rng(1).integers(0, num_tables, NUM_ADDRS, dtype=np.int32)
+    tables = np.sort(tables) if order == "grouped" else tables
     benchmark.extra_info["megabytes"] = lpm.num_bytes(pool) / 1e6
     benchmark(lpm.pool4_lookup, pool, tables, data.in_prefixes4(table, NUM_ADDRS), np.empty(NUM_ADDRS, np.int32))
+
+
+@pytest.mark.parametrize("num_tables", [1, 100, 1000, 5000])
+def test_pool6_by_tables(benchmark, num_tables):
+    """The same tables in IPv6: a default route, a /32, and the host routes of pods."""
+    benchmark.group = "IPv6 pool of tables with 63 routes, 1 M addresses"
+    of, (prefix, length, value, _) = data.small_tables(num_tables)
+    high = np.where(length == 0, np.uint64(0), np.uint64(0x2600_1F14 << 32))
+    wide = np.column_stack((high, np.where(length == 32, prefix.astype(np.uint64), np.uint64(0))))
+    pool = lpm.build_pool6(of, wide, np.where(length == 0, 0, np.where(length == 8, 32, 128)), value, num_tables)
+    rows = np.random.default_rng(1).integers(0, len(of), NUM_ADDRS)
+    benchmark.extra_info["megabytes"] = lpm.num_bytes(pool) / 1e6
+    benchmark(lpm.pool6_lookup, pool, of[rows], wide[rows], np.empty(NUM_ADDRS, np.int32))
 
 
 @pytest.mark.parametrize("num_prefixes", [10**3, 10**4, 10**5, 10**6])
