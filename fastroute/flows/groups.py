@@ -341,14 +341,14 @@ class Aggregation:
         """
         joined = joined_groups([sums.groups() for sums in self._all], len(self.by))
         of_column = dict(zip((*self._outputs, *self._inputs), joined.keys, strict=True))
+        weights = joined.sums[:, _COLUMN_OF_MEASURE[self.measures[0]]]
         names = [self._decoded(name, of_column[name]) for name in self.by]
-        weights = joined.sums[:, _COLUMN_OF_MEASURE[self.measures[0]]].tolist()
-        order = sorted(range(len(weights)), key=lambda i: (-weights[i], *((column[i] is None, column[i]) for column in names)))[:top]
-        columns = {name: pa.array([column[i] for i in order], _type_of(column)) for name, column in zip(self.by, names, strict=True)}
-        sums = joined.sums[np.array(order, np.int64)]
-        return pa.table(columns | {name: pa.array(sums[:, _COLUMN_OF_MEASURE[name]]) for name in self.measures})
+        order = np.lexsort([*(_ranks(column) for column in reversed(names)), -weights])[:top]
+        columns = {name: column.take(pa.array(order)) for name, column in zip(self.by, names, strict=True)}
+        return pa.table(columns | {name: pa.array(joined.sums[order, _COLUMN_OF_MEASURE[name]]) for name in self.measures})
 
-    def _decoded(self, name: str, keys: I32) -> list[Any]:
+    def _decoded(self, name: str, keys: I32) -> pa.Array:
+        """Values of a column's codes, each distinct one decoded once."""
         if self._is_leg(name):
             values: list[Any] = [leg.name for leg in Leg]
         elif name in self._interners:
@@ -356,7 +356,9 @@ class Aggregation:
         else:
             source = SOURCES[name]
             values = [member.name for member in source.members] if source.members is not None else texts(self.compiled.names[source.names])
-        return [values[key] if key >= 0 else None for key in keys.tolist()]
+        present, at = np.unique(keys, return_inverse=True)
+        distinct = [values[key] if key >= 0 else None for key in present.tolist()]
+        return pa.array(distinct, _type_of(distinct)).take(pa.array(at.ravel()))
 
 
 class _Sums:
@@ -427,6 +429,17 @@ def joined_groups(parts: Sequence[Groups], num_columns: int) -> Groups:
     for at, part in zip(numbers, parts, strict=True):
         np.add.at(sums, at, part.sums)
     return Groups(numbering.keys, sums)
+
+
+def _ranks(column: pa.Array) -> NDArray[np.int64]:
+    """Place of each value in their order, null last."""
+    coded = column.dictionary_encode()
+    values = coded.dictionary.to_pylist()
+    rank = np.empty(len(values) + 1, np.int64)
+    rank[sorted(range(len(values)), key=values.__getitem__)] = np.arange(len(values))
+    rank[len(values)] = len(values)
+    ranks: NDArray[np.int64] = rank[coded.indices.fill_null(len(values)).to_numpy()]
+    return ranks
 
 
 def _has_names(name: str) -> bool:
