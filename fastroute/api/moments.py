@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from fastroute.datapath import Explainer
-from fastroute.topology import Topology
+from fastroute.topology import Pod, Topology
 from fastroute.topology.tenure import Tenure, in_order, tenures_of, topology_at
 from fastroute.topology.times import BEGINNING, Moment, parse_moment
 
@@ -39,7 +39,10 @@ class Moments:
     @cached_property
     def tenures(self) -> tuple[Tenure, ...]:
         """Who held which address when."""
-        return tenures_of([epoch.topology() for epoch in self._epochs])
+        return self._tenures_of(None)
+
+    def _tenures_of(self, of: Callable[[Pod], bool] | None) -> tuple[Tenure, ...]:
+        return tenures_of([epoch.topology() for epoch in self._epochs], of)
 
     def explainer_at(self, at: Moment | None) -> Explainer:
         """Explains by the topology of a moment, with the pods that held their addresses then.
@@ -57,8 +60,9 @@ class Moments:
 
     def history_of(self, addr: str) -> tuple[Tenure, ...]:
         """Who held an address, in order."""
-        return tuple(in_order(tenure for tenure in self.tenures if tenure.addr == addr))
+        holding = self._tenures_of(lambda pod: addr in pod.addrs)
+        return tuple(in_order(tenure for tenure in holding if tenure.addr == addr))
 
     def history_of_pod(self, key: str) -> tuple[Tenure, ...]:
         """What a pod `namespace/name`, or several of that name one after the other, held."""
-        return tuple(sorted((tenure for tenure in self.tenures if tenure.pod.key == key), key=lambda tenure: tenure.since))
+        return tuple(sorted(self._tenures_of(lambda pod: pod.key == key), key=lambda tenure: tenure.since))

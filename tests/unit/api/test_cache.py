@@ -265,6 +265,17 @@ def test_processes_share_the_folder(folder: Path, cache: Path) -> None:
     assert not [path for path in cache.iterdir() if path.name.startswith(".")]
 
 
+def test_a_warm_start_loads_no_reader(folder: Path, cache: Path) -> None:
+    load(folder).compile()
+    code = (
+        "import sys; import fastroute; engine = fastroute.load(sys.argv[1]).compile(); import fastroute.jobs.route;"
+        "print(sorted(name for name in sys.modules if name.startswith(('fastroute.io.a', 'fastroute.io.k', 'fastroute.io.ip'))))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True)
+    assert done.stdout == "['fastroute.io.attempt']\n"
+    assert len(entries(cache)) == 1
+
+
 @pytest.mark.parametrize(
     ("platform", "variables", "folder"),
     [

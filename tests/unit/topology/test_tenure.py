@@ -20,6 +20,13 @@ def bounds(*snapshots: Topology) -> dict[str, tuple[int, int, int, int]]:
     return {each.pod.name: (each.first, each.since, each.until, each.last) for each in tenures_of(snapshots)}
 
 
+def test_of_some_pods_the_tenures_are_those_among_all() -> None:
+    snapshots = [snapshot(300, pod("a", 100), pod("b", 200)), snapshot(600, pod("b", 200), pod("c", 400))]
+    for name in "abc":
+        of_one = tenures_of(snapshots, lambda each, name=name: each.name == name)  # type: ignore[misc]
+        assert of_one == tuple(tenure for tenure in tenures_of(snapshots) if tenure.pod.name == name) != ()
+
+
 def test_lone_snapshot_holds_from_each_start_on() -> None:
     assert bounds(snapshot(900, pod("a", 100))) == {"a": (100, 100, END, END)}
     assert bounds(snapshot(900, pod("a", None))) == {"a": (BEGINNING, BEGINNING, END, END)}
