@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from fastroute.api import Namespace as Namespace
     from fastroute.api import PrefixTable as PrefixTable
     from fastroute.api import Snapshot as Snapshot
+    from fastroute.api import Timeline as Timeline
     from fastroute.api import load as load
     from fastroute.jobs.route import route_files as route_files
 
@@ -19,11 +20,12 @@ _HOMES = {
     "Namespace": "fastroute.api",
     "PrefixTable": "fastroute.api",
     "Snapshot": "fastroute.api",
+    "Timeline": "fastroute.api",
     "load": "fastroute.api",
     "route_files": "fastroute.jobs.route",
 }
 
-__all__ = ["Engine", "Namespace", "PrefixTable", "Snapshot", "load", "route_files"]
+__all__ = ["Engine", "Namespace", "PrefixTable", "Snapshot", "Timeline", "load", "route_files"]
 
 
 def __getattr__(name: str) -> object:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from fastroute.api.prefix_table import PrefixTable as PrefixTable
     from fastroute.api.snapshot import Snapshot as Snapshot
     from fastroute.api.snapshot import load as load
+    from fastroute.api.timeline import Timeline as Timeline
 
 # Imported on first use: who routes flows needs none of the readers of node dumps.
 _HOMES = {
@@ -18,10 +19,11 @@ _HOMES = {
     "Namespace": "fastroute.api.namespace",
     "PrefixTable": "fastroute.api.prefix_table",
     "Snapshot": "fastroute.api.snapshot",
+    "Timeline": "fastroute.api.timeline",
     "load": "fastroute.api.snapshot",
 }
 
-__all__ = ["Engine", "Namespace", "PrefixTable", "Snapshot", "load"]
+__all__ = ["Engine", "Namespace", "PrefixTable", "Snapshot", "Timeline", "load"]
 
 
 def __getattr__(name: str) -> object:

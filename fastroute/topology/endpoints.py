@@ -94,7 +94,7 @@ def resolve(index: TopologyIndex, text: str) -> Place:
 def _place_of_pod(index: TopologyIndex, key: str) -> Place:
     pod = index.topology.pods[key]
     if not pod.holds_address:
-        raise EndpointError(f"{key} is {pod.phase}: it holds no address any more")
+        raise EndpointError(f"{key} is {pod.phase}: it holds no address any more; `--at TIME` asks about a time when it ran")
     node = index.topology.nodes.get(pod.node or "")
     vpc = index.vpc_of_node(node) if node is not None else None
     if pod.is_host_network and node is not None:

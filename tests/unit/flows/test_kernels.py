@@ -140,7 +140,7 @@ def test_pair_ends(plain: bool, first: int, n: int) -> None:
 @pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="this is the run without the JIT")
 def test_all_of_this_without_the_jit() -> None:
     """As coverage and debuggers see the kernels, helpers included; whole batches too."""
-    files = [Path(__file__), Path(__file__).with_name("test_router.py")]
+    files = [Path(__file__), *(Path(__file__).with_name(f"test_{name}.py") for name in ("router", "times"))]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *map(str, files)]
     done = subprocess.run(command, env={**os.environ, "NUMBA_DISABLE_JIT": "1"}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:]
