@@ -30,9 +30,11 @@ def epoch_topology(current: Topology, following: Topology | None) -> EpochTopolo
     """
     if following is None:
         return EpochTopology(current, frozenset())
-    enis = {**_only_in(following.enis, current.enis), **current.enis}
-    for eni_id in current.enis.keys() & following.enis.keys():
-        enis[eni_id] = _joined(current.enis[eni_id], following.enis[eni_id])
+    enis = {**current.enis, **_only_in(following.enis, current.enis)}
+    held = {(eni.vpc_id, text) for eni in current.enis.values() for text in _texts_of(eni)}
+    for eni_id, eni in current.enis.items():
+        if eni_id in following.enis:
+            enis[eni_id] = _joined(eni, following.enis[eni_id], held)
     unsure = (current.enis.keys() ^ following.enis.keys()) | (current.nodes.keys() ^ following.nodes.keys())
     topology = replace(
         current,
@@ -54,15 +56,26 @@ def _is_host_pod(pod: Pod) -> bool:
     return pod.is_host_network and pod.holds_address
 
 
-def _joined(eni: Eni, later: Eni) -> Eni:
-    """An interface with the addresses of both times; its primary address never changes."""
-    if (eni.addresses, eni.prefixes, eni.addresses6, eni.prefixes6) == (later.addresses, later.prefixes, later.addresses6, later.prefixes6):
+def _texts_of(eni: Eni) -> tuple[str, ...]:
+    """Every address and prefix of an interface."""
+    return (*(each.addr for each in eni.addresses), *eni.prefixes, *eni.addresses6, *eni.prefixes6)
+
+
+def _joined(eni: Eni, later: Eni, held: set[tuple[str, str]]) -> Eni:
+    """An interface with the addresses of both times, less those that another one holds at the earlier; its primary one never changes."""
+    if set(_texts_of(later)) <= set(_texts_of(eni)):
         return eni
-    known = {held.addr for held in eni.addresses}
+
+    def new(texts: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(text for text in texts if (eni.vpc_id, text) not in held)
+
     return replace(
         eni,
-        addresses=(*eni.addresses, *(EniAddress(held.addr, False, held.public_addr) for held in later.addresses if held.addr not in known)),
-        prefixes=tuple(dict.fromkeys((*eni.prefixes, *later.prefixes))),
-        addresses6=tuple(dict.fromkeys((*eni.addresses6, *later.addresses6))),
-        prefixes6=tuple(dict.fromkeys((*eni.prefixes6, *later.prefixes6))),
+        addresses=(
+            *eni.addresses,
+            *(EniAddress(each.addr, False, each.public_addr) for each in later.addresses if (eni.vpc_id, each.addr) not in held),
+        ),
+        prefixes=(*eni.prefixes, *new(later.prefixes)),
+        addresses6=(*eni.addresses6, *new(later.addresses6)),
+        prefixes6=(*eni.prefixes6, *new(later.prefixes6)),
     )
