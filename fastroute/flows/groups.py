@@ -105,8 +105,9 @@ class Aggregation:
         self._interners = {name: Interner() for name in self.by if not _has_names(name)}
         self._is_full = full_account
         self._walker = PairWalker(self.compiled, self._outputs, has_classes=full_account)
-        self._timed = timed_rows(self.compiled, self._walker.timed_columns) if router.depends_on_time else None
         self._can_pair = router.has_one_topology and PairNumbering.can_hold(len(self.compiled.rows.kind))
+        depends_on_time = self._can_pair and router.depends_on_time
+        self._timed = timed_rows(self.compiled, self._walker.timed_columns) if depends_on_time else None
         self._lock = threading.Lock()
         self._idle: list[_Sums] = []
         self._all: list[_Sums] = []

@@ -36,6 +36,7 @@ def aggregate_files(
     measures: Sequence[str] = ("bytes", "records"),
     count: str = "records",
     full_account: bool = False,
+    static: bool = False,
     threads: int | None = None,
     simulated: bool | None = None,
     progress: Progress | None = None,
@@ -56,6 +57,8 @@ def aggregate_files(
     full_account : bool
         Whether the account also says how records were attributed, where they end and what was rejected, as the manifest of `route_files`
         does; ports and flags then decide of more records, and are read.
+    static : bool
+        Whether a Snapshot holds for all time; see `Snapshot.compile`.
     threads, simulated, progress : as for `route_files`
 
     Returns
@@ -70,9 +73,9 @@ def aggregate_files(
     """
     if count not in COUNTS:
         raise InputError(f"count {count!r}; it is {' or '.join(COUNTS)}")
-    engine = snapshot.compile() if isinstance(snapshot, Snapshot) else snapshot
+    engine = snapshot.compile(static=static) if isinstance(snapshot, Snapshot) else snapshot
     files = [open_flows(file) for file in discover(listed(paths)).files]
-    counter = make_counter(snapshot, files, num_threads(threads)) if count == "flows" else None
+    counter = make_counter(snapshot, engine, files, num_threads(threads)) if count == "flows" else None
     aggregation = Aggregation(engine.router(()), by, files[0].schema.names, measures, counter, full_account=full_account)
     rows = sum(file.num_rows for file in files)
     reporter = Reporter(progress, "route", rows)

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from fastroute.api import Engine, Snapshot
+from fastroute.api.timeline import Timeline
 from fastroute.errors import InputError
 from fastroute.flows.columns import ABSENT_TEXTS, distinct_column, texts_of
 from fastroute.flows.counting import NO_INTERFACES, FlowCounter
@@ -39,7 +40,7 @@ class FlowLogSettings(msgspec.Struct, frozen=True):
 _FLOW_LOGS: msgspec.json.Decoder[list[FlowLogSettings]] = msgspec.json.Decoder(list[FlowLogSettings])
 
 
-def make_counter(snapshot: Snapshot | Engine, files: Sequence[FlowFile], threads: int) -> FlowCounter:
+def make_counter(snapshot: Snapshot | Engine, engine: Engine, files: Sequence[FlowFile], threads: int) -> FlowCounter:
     """A counter for a run.
 
     Parameters
@@ -47,13 +48,14 @@ def make_counter(snapshot: Snapshot | Engine, files: Sequence[FlowFile], threads
     snapshot : Snapshot
         The flow logs that it describes say which interfaces are logged; without any, those that `files` name in `interface_id`, found in a
         pass over that column.
+    engine : what was made of it, which routes the records
     files : all files of the run
     threads : for that pass
 
     Raises
     ------
     InputError
-        An engine without its snapshot, a log without `interface_id`.
+        An engine in place of the snapshot, a log without `interface_id`.
     """
     if isinstance(snapshot, Engine):
         raise InputError("counting flows needs the snapshot itself, not an engine made from it; pass the snapshot")
@@ -61,12 +63,14 @@ def make_counter(snapshot: Snapshot | Engine, files: Sequence[FlowFile], threads
         _interface_column(file)
     flow_logs = read_flow_logs(snapshot)
     logged = logged_interfaces(snapshot.topology, flow_logs) if flow_logs else seen_interfaces(files, threads)
-    return FlowCounter(snapshot.compile().compiled, snapshot.topology, logged)
+    return FlowCounter(engine.compiled, snapshot.topology, logged)
 
 
 def read_flow_logs(snapshot: Snapshot) -> list[FlowLogSettings]:
-    """The flow logs that a snapshot folder describes; none where it was made in Python."""
-    if snapshot.report is None or snapshot.path is None:
+    """The flow logs that a snapshot folder describes, of several the newest; none where it was made in Python, or compiled into a file."""
+    if isinstance(snapshot, Timeline):
+        return read_flow_logs(snapshot.snapshots[-1])
+    if snapshot.report is None or snapshot.path is None or not snapshot.path.is_dir():
         return []
     found: list[FlowLogSettings] = []
     for file in snapshot.report.files:

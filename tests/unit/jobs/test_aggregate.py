@@ -1,5 +1,6 @@
 """Sums by group against the same sums over the rows that `route` writes."""
 
+import shutil
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -216,3 +217,19 @@ def test_what_cannot_be_counted(made: SynthResult, snapshot: Snapshot, tmp_path:
     pq.write_table(pa.table({"srcaddr": ["10.0.0.1"], "dstaddr": ["10.0.0.2"]}), tmp_path / "bare.parquet")
     with pytest.raises(InputError, match=r"bare\.parquet: no column interface_id"):
         aggregate_files(tmp_path / "bare.parquet", snapshot, ["src_node"], count="flows")
+
+
+def test_compiled_files_and_time_lines_count_flows_too(made: SynthResult, snapshot: Snapshot, tmp_path: Path) -> None:
+    """The newest snapshot's flow logs say what is logged; a compiled file holds none, and the log says it."""
+    by = ["src_k8s_namespace", "leg"]
+
+    def counted(chosen: Snapshot, *, static: bool = True) -> pa.Table:
+        return aggregate_files(made.logs, chosen, by, measures=["bytes", "flows"], count="flows", static=static).table
+
+    want = counted(snapshot)
+    snapshot.save(tmp_path / "snapshot.fastroute")
+    assert counted(Snapshot.load(tmp_path / "snapshot.fastroute")).equals(want)
+    for name, time in (("earlier", "2020-01-01T00:00:00Z"), ("later", "2020-01-02T00:00:00Z")):
+        shutil.copytree(made.snapshot, tmp_path / "line" / name)
+        (tmp_path / "line" / name / "captured_at").write_text(time)
+    assert counted(Snapshot.load(tmp_path / "line", cache=False)).equals(want)
