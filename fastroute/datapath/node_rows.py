@@ -127,7 +127,7 @@ def claim_nodes(owners: Ownership, index: TopologyIndex) -> None:
         for eni in index.enis_of_node(node):
             row = replace(own, space=owners.spaces.get(eni.vpc_id, -1))
             if row.space >= 0:
-                _claim_interface(owners, index, eni, _primary_address(with_interface(row, index, eni), plan, eni))
+                _claim_interface(owners, index, eni, _primary_address(owners, with_interface(row, index, eni), plan, eni))
 
 
 def claim_nodes_without_interfaces(owners: Ownership, index: TopologyIndex) -> None:
@@ -155,7 +155,7 @@ def _node(owners: Ownership, index: TopologyIndex, node: Node) -> Row:
     return Row(Kind.NODE, Source.UNDECIDED, node=node.name, ports=ports, host_pods=host_pods)
 
 
-def _primary_address(row: Row, plan: NodePlan | Unmodelled, eni: Eni) -> Row:
+def _primary_address(owners: Ownership, row: Row, plan: NodePlan | Unmodelled, eni: Eni) -> Row:
     """Give a node's row what holds for the primary address of one of its interfaces."""
     flags = RowFlag.SHARED_PRIMARY if len(eni.addresses) > 1 or eni.prefixes else 0
     if isinstance(plan, Unmodelled):
@@ -163,7 +163,8 @@ def _primary_address(row: Row, plan: NodePlan | Unmodelled, eni: Eni) -> Row:
     if eni is not plan.primary and eni not in plan.managed:
         return replace(row, reason=Reason.UNMANAGED, row_flags=flags)
     flags |= RowFlag.NODE_LOCAL
-    if eni is plan.primary and plan.pods and not plan.settings.external_snat:
+    has_pods = bool(plan.pods) or plan.node.name in owners.once_had_pods
+    if eni is plan.primary and has_pods and not plan.settings.external_snat:
         flags |= RowFlag.SNAT_ADDR
     row = replace(row, source=Source.HOST, row_flags=flags)
     if eni is plan.primary or eni.role is EniRole.TRUNK:

@@ -74,6 +74,8 @@ class Ownership:
     histories: dict[Place, AddressHistory] = field(default_factory=dict)
     host_tenures: dict[str, Tenure] = field(default_factory=dict)
     """By pod: how long each host-network pod has been there."""
+    once_had_pods: frozenset[str] = frozenset()
+    """Nodes on which there has been a pod with an address of its own, whether or not one is there now."""
 
     def claim(self, space: int, prefix: Prefix, row: Row) -> None:
         self.prefixes[space].setdefault(prefix, row)

@@ -39,6 +39,8 @@ def build_ownership(index: TopologyIndex, settings: CniSettings, tenures: Sequen
     spaces = {vpc_id: i for i, vpc_id in enumerate(topology.vpcs)} or {"": 0}
     plans = {node.name: plan_node(index, node, settings) for node in topology.nodes.values()}
     owners = Ownership(spaces, [{} for _ in spaces], plans, [_blocks_of(topology, vpc_id) for vpc_id in spaces])
+    ordinary = (tenure.pod for tenure in tenures if not tenure.pod.is_host_network and tenure.pod.branch_eni is None)
+    owners.once_had_pods = frozenset(pod.node for pod in ordinary if pod.node is not None)
     claim_nodes(owners, index)
     for eni in topology.enis.values():
         _claim_eni(owners, index, eni)

@@ -168,5 +168,17 @@ def test_owners_on_different_interfaces_leave_the_way_open() -> None:
     assert compiled.rows.node[row] == -1
 
 
+def test_node_that_once_had_a_pod_may_have_stood_for_it() -> None:
+    """Behind source NAT, towards the Internet; a node that never had one stands for itself."""
+    topology = zoo.everything()
+    for key in [key for key, each in topology.pods.items() if each.node == "node-c"]:
+        del topology.pods[key]
+    ended = [Tenure(pod("job-1", "10.0.96.31", "node-c"), "10.0.96.31", 100, 100, 145, 145)]
+    for tenures, stands in ((ended, True), ([], False)):
+        compiled = datapath.compile_topology(topology, tenures)
+        ((row, _, _),) = ask(compiled, "10.0.96.30", [(200, 260)])
+        assert bool(compiled.rows.row_flags[row] & RowFlag.SNAT_ADDR) is stands
+
+
 def test_topology_that_is_empty() -> None:
     assert tenures_of([Topology()]) == ()
