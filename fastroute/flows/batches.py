@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fastroute.datapath import Compiled, locate
-from fastroute.flows.columns import TextColumn, distinct_column, gathered, int_column, lookup_texts, text_column, texts_of
+from fastroute.flows.columns import ABSENT_TEXTS, TextColumn, distinct_column, gathered, int_column, lookup_texts, text_column, texts_of
 from fastroute.flows.ends import EndColumn, parse_end
 from fastroute.flows.fields import Fields
 from fastroute.flows.kernels import NO_SPACE, NOT_RECORDED, OPEN_END, rows_of_codes
@@ -78,6 +78,14 @@ def rejected_records(table: Table, fields: Fields) -> I32:
         return _NO_CODES
     rejected = lookup_texts(distinct_column(table[fields.at["action"]], "action"), {"REJECT": 1}, unknown=0, absent=0)
     return rejected if rejected.any() else _NO_CODES
+
+
+def names_all(column: pa.ChunkedArray | pa.Array, name: str, records: NDArray[np.intp]) -> bool:
+    """Whether a text column is recorded in all of some records."""
+    texts = distinct_column(column, name)
+    assert texts.codes is not None
+    is_absent = np.array([*(text is None or text in ABSENT_TEXTS for text in texts_of(texts.texts)), True])
+    return not is_absent[texts.codes[records]].any()
 
 
 def measures_of(table: Table, fields: Fields) -> tuple[I64, I64]:

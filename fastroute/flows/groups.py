@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fastroute.datapath import Answers, Questions, texts, walk
 from fastroute.errors import InputError
 from fastroute.flows.account import EXCLUDED_ROW, NUM_MEASURES, Account
-from fastroute.flows.batches import EndRows, Table, end_rows, late_rows, measures_of, rejected_records, timed_rows
+from fastroute.flows.batches import EndRows, Table, end_rows, late_rows, measures_of, names_all, rejected_records, timed_rows
 from fastroute.flows.columns import distinct_column, gathered, int_column, is_text, one_array, texts_of
 from fastroute.flows.counting import COUNTED_FIELDS, Counted, FlowCounter
 from fastroute.flows.encode import EXCLUDED_END
@@ -220,7 +220,9 @@ class Aggregation:
     ) -> tuple[tuple[I32, I32, I32], Account]:
         """Output groups and rows of some records, and their account."""
         stand_ins = _STAND_INS & set(fields.names)
-        unneeded = stand_ins | (set() if self._walker.reads_traffic else set(_TRAFFIC_FIELDS))
+        unneeded = stand_ins | (set() if self._walker.reads_traffic else set(_TRAFFIC_FIELDS)) | (set() if self._is_full else {"action"})
+        if "vpc_id" in fields and names_all(read({"vpc_id"})[0], "vpc_id", records):
+            unneeded |= {"interface_id"}
         whole = read(self._names(fields, set(fields.names) - unneeded))
         some, here = whole.take(records), find_fields(whole.column_names, simulated=False)
         try:
