@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from functools import cached_property
@@ -15,7 +16,7 @@ from fastroute.api.engine import Engine
 from fastroute.api.moments import Epoch, Moments
 from fastroute.api.names import TopologyNames
 from fastroute.api.snapshot import Snapshot
-from fastroute.datapath import Compiled, compile_topology
+from fastroute.datapath import Compiled, compile_topology, to_arrays
 from fastroute.datapath.paths import PathTables
 from fastroute.datapath.united import United, unite
 from fastroute.errors import InputError, SnapshotError
@@ -105,7 +106,7 @@ class Timeline(Snapshot):
 
     def _engine_of(self, tenures: Sequence[Tenure]) -> Engine:
         compiled = [self._compiled(i, tenures) for i in range(len(self.snapshots))]
-        about = {"path": str(self.path) if self.path is not None else None, **self.about}
+        about = {"path": str(self.path) if self.path is not None else None, **self.about, "content": _digest_of(compiled)}
         if not tenures:
             about["static"] = True
         return TimelineEngine(unite(compiled), self._times, self._names, about, self._moments)
@@ -134,6 +135,16 @@ class TimelineEngine(Engine):
     def path_tables(self) -> PathTables:
         """What decodes `path_id`: the legs of all snapshots, each numbered once."""
         return self._united.path_tables()
+
+
+def _digest_of(compiled: Sequence[Compiled]) -> str:
+    """What tells these snapshots from others of the same times; of all of them, where `Engine.compiled` walks by the newest alone."""
+    digest = hashlib.blake2b(digest_size=16)
+    for each in compiled:
+        for name, array in to_arrays(each)[0].items():
+            digest.update(f"{name} {array.dtype.str} {array.shape} ".encode())
+            digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
 
 
 def _time_of(snapshot: Snapshot) -> int:

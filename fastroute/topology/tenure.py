@@ -6,8 +6,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from fastroute.topology.model import Assignment, Pod, Topology
+from fastroute.topology.model import Pod, Topology
 from fastroute.topology.times import BEGINNING, END, rfc3339, seconds_of
+
+_SOON = 90
+"""Seconds within which the kubelet takes down the sandbox of a pod whose containers have ended: a grace period of 30, and retries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +141,6 @@ def _refined(tenure: Tenure, assigned: dict[tuple[str, str], int], released: dic
     return tenure
 
 
-_SOON = 90
-"""Seconds within which the kubelet takes down the sandbox of a pod whose containers have ended: its grace period of 30, and retries."""
-
-
 def in_order(tenures: Iterable[Tenure]) -> list[Tenure]:
     """Put the tenures of one address in order, and let known ends bound unknown ones: two pods never hold it at once.
 
@@ -172,7 +171,7 @@ def topology_at(topology: Topology, tenures: Iterable[Tenure], moment: int) -> T
     """The snapshot as it was at a moment: the pods that may have held their address then, and those of which no time is known."""
     dated = set()
     holding: dict[str, Pod] = {}
-    for tenure in _without_rivals(tenures):
+    for tenure in _in_order_by_address(tenures):
         dated.add(tenure.pod.key)
         if tenure.meets(moment, moment):
             holding[tenure.pod.key] = replace(tenure.pod, phase="Running")
@@ -180,13 +179,10 @@ def topology_at(topology: Topology, tenures: Iterable[Tenure], moment: int) -> T
     return replace(topology, pods={**pods, **holding})
 
 
-def _without_rivals(tenures: Iterable[Tenure]) -> Iterator[Tenure]:
+def _in_order_by_address(tenures: Iterable[Tenure]) -> Iterator[Tenure]:
     """All tenures, in order within each address."""
     by_addr: defaultdict[str, list[Tenure]] = defaultdict(list)
     for tenure in tenures:
         by_addr[tenure.addr].append(tenure)
     for addr, held in by_addr.items():
         yield from in_order(held) if addr else held
-
-
-__all__ = ["Assignment", "Tenure", "in_order", "tenures_of", "topology_at"]

@@ -93,6 +93,12 @@ def test_each_record_goes_by_the_topology_of_its_time() -> None:
         table, routes=(*routes, VpcRoute("10.1.0.0/16", TargetKind.PEERING, "pcx-b", is_blackhole=True))
     )
     engine = timeline(before, after).compile()
+    # an older snapshot's routes tell the line from another one of the same times, so that no run goes on with the wrong one
+    contents = {
+        timeline(*each).compile().describe()["content"]
+        for each in ((before, after), (before, after), (replace(after, captured_at=before.captured_at), after))
+    }
+    assert len(contents) == 2
     rows = routed(engine, [4000, 6000, 4999, 5000, None, 200], src="10.0.5.5", dst="10.1.0.9")
     assert [row["disposition"] for row in rows] == [
         "DELIVERED",
