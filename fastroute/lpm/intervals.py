@@ -33,23 +33,22 @@ def emit4(starts, values, count, first, start, value):
 
 
 @njit(cache=True, nogil=True)
-def sweep4(order, ends, base, length, value, offsets, starts, values):
+def sweep4(ends, base, length, value, offsets, starts, values):
     """Prefixes -> intervals, one table after the other.
 
-    `order` visits the rows by (table, base, length); table t ends before position `ends[t]` of it. starts and values hold
-    2 * n + num_tables entries. Fills `offsets` (num_tables + 1,); every table begins at address 0. Returns the number of
-    intervals, or -1 - position where a table holds the prefix that is at position - 1 of the order once more.
+    Rows stand in the order of (table, base, length); table t ends before row `ends[t]`. starts and values hold 2 * n + num_tables
+    entries. Fills `offsets` (num_tables + 1,); every table begins at address 0. Returns the number of intervals, or -1 - row
+    where a table holds the prefix of row - 1 once more.
     """
     stack_end = np.empty(33, np.uint64)
     stack_value = np.empty(33, np.int32)
     stack_len = np.empty(33, np.uint8)
-    count, position = 0, 0
+    count, i = 0, 0
     for t in range(ends.shape[0]):
         offsets[t] = first = count
         depth = 0
         count = emit4(starts, values, count, first, np.uint64(0), np.int32(NONE))
-        while position < ends[t]:
-            i = order[position]
+        while i < ends[t]:
             begin = np.uint64(base[i])
             while depth > 0 and stack_end[depth - 1] < begin:
                 depth -= 1
@@ -57,13 +56,13 @@ def sweep4(order, ends, base, length, value, offsets, starts, values):
                 count = emit4(starts, values, count, first, stack_end[depth] + np.uint64(1), outer)
             last = last_of4(base[i], length[i])
             if depth > 0 and stack_len[depth - 1] == length[i]:
-                return -1 - position
+                return -1 - i
             count = emit4(starts, values, count, first, begin, value[i])
             stack_end[depth] = last
             stack_len[depth] = length[i]
             stack_value[depth] = value[i]
             depth += 1
-            position += 1
+            i += 1
         while depth > 0:
             depth -= 1
             outer = stack_value[depth - 1] if depth > 0 else np.int32(NONE)
@@ -114,18 +113,17 @@ def emit_after6(starts, values, count, first, hi, lo, value):
 
 
 @njit(cache=True, nogil=True)
-def sweep6(order, ends, base, length, value, offsets, starts, values):
+def sweep6(ends, base, length, value, offsets, starts, values):
     """As `sweep4`; base (n, 2) uint64 as (hi, lo), starts likewise."""
     stack_end = np.empty((129, 2), np.uint64)
     stack_value = np.empty(129, np.int32)
     stack_len = np.empty(129, np.uint8)
-    count, position = 0, 0
+    count, i = 0, 0
     for t in range(ends.shape[0]):
         offsets[t] = first = count
         depth = 0
         count = emit6(starts, values, count, first, np.uint64(0), np.uint64(0), np.int32(NONE))
-        while position < ends[t]:
-            i = order[position]
+        while i < ends[t]:
             hi, lo = base[i, 0], base[i, 1]
             while depth > 0 and (stack_end[depth - 1, 0] < hi or (stack_end[depth - 1, 0] == hi and stack_end[depth - 1, 1] < lo)):
                 depth -= 1
@@ -133,13 +131,13 @@ def sweep6(order, ends, base, length, value, offsets, starts, values):
                 count = emit_after6(starts, values, count, first, stack_end[depth, 0], stack_end[depth, 1], outer)
             last_hi, last_lo = last_of6(hi, lo, length[i])
             if depth > 0 and stack_len[depth - 1] == length[i]:
-                return -1 - position
+                return -1 - i
             count = emit6(starts, values, count, first, hi, lo, value[i])
             stack_end[depth, 0], stack_end[depth, 1] = last_hi, last_lo
             stack_len[depth] = length[i]
             stack_value[depth] = value[i]
             depth += 1
-            position += 1
+            i += 1
         while depth > 0:
             depth -= 1
             outer = stack_value[depth - 1] if depth > 0 else np.int32(NONE)

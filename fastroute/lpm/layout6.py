@@ -54,13 +54,13 @@ def append_level(slot_codes, parts):
     return np.uint32(FOLLOW | line)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def code48(starts, values, begin, end, parts):
     """Code of a /48 in which starts[begin:end] lie, none of them at its first address."""
     return append_deep(starts, values, begin, end, parts) if end > begin else np.uint32(values[begin - 1] + 1)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def inside_and_behind(starts, i, end, shift, slot):
     """starts[i] lies in the slot of 2**shift: (first start that is not the slot's first address, first start behind the slot)."""
     j = i

@@ -51,13 +51,17 @@ def intervals4(
         key |= np.arange(n, dtype=np.uint64)
         key.sort()
         order = (key & np.uint64((1 << _ROW_BITS4) - 1)).view(np.int64)
-    elif tables is None or num_tables <= _MAX_PACKED_TABLES:
-        high = np.zeros(n, np.uint64) if tables is None else tables.astype(np.uint64) << np.uint64(38)
-        order = np.argsort(high | base.astype(np.uint64) << np.uint64(6) | lengths)
+        key >>= np.uint64(_ROW_BITS4)  # what the rows hold is in the key: to fetch them in random order took longer than all the rest
+        lengths, base = (key & np.uint64(63)).astype(np.uint8), (key >> np.uint64(6)).astype(np.uint32)
     else:
-        order = np.lexsort((lengths, base, tables))
+        if tables is None or num_tables <= _MAX_PACKED_TABLES:
+            high = np.zeros(n, np.uint64) if tables is None else tables.astype(np.uint64) << np.uint64(38)
+            order = np.argsort(high | base.astype(np.uint64) << np.uint64(6) | lengths)
+        else:
+            order = np.lexsort((lengths, base, tables))
+        lengths, base = lengths[order], base[order]
     found = Intervals(np.empty(num_tables + 1, np.int64), np.empty(2 * n + num_tables, np.uint32), np.empty(2 * n + num_tables, np.int32))
-    return _trimmed(found, sweep4(order, _ends(tables, n, num_tables), base, lengths, values, *found), order)
+    return _trimmed(found, sweep4(_ends(tables, n, num_tables), base, lengths, values.take(order), *found), order)
 
 
 def intervals6(
@@ -75,7 +79,7 @@ def intervals6(
     found = Intervals(
         np.empty(num_tables + 1, np.int64), np.empty((2 * n + num_tables, 2), np.uint64), np.empty(2 * n + num_tables, np.int32)
     )
-    return _trimmed(found, sweep6(order, _ends(tables, n, num_tables), base, lengths, values, *found), order)
+    return _trimmed(found, sweep6(_ends(tables, n, num_tables), base[order], lengths[order], values.take(order), *found), order)
 
 
 def _order6(base: NDArray[np.uint64], lengths: NDArray[np.uint8], tables: NDArray[np.int32] | None) -> NDArray[np.int64]:

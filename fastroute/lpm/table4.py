@@ -70,6 +70,8 @@ def build4_ids(prefix: ArrayLike, length: ArrayLike) -> tuple[Lpm4, NDArray[np.i
 
 def _rank_table(found: Intervals, kind: int, answers: NDArray[np.int32]) -> Lpm4 | None:
     """None where it would grow beyond what stays near."""
+    if 4 * answers.shape[0] > MAX_RANK_BYTES:
+        return None
     root = np.empty(ROOT_SIZE, np.uint32)
     # with values, every word leads to one; only where ranks are the answers must a word know about no match
     is_match = answers >= 0 if kind == RANK_IDS else np.ones(answers.shape[0], np.bool_)
