@@ -72,6 +72,7 @@ class SpliceWriter:
         self._input: BinaryIO | None = None
         self._output: BinaryIO | None = None
         self._open_pages: list[Pages] | None = None
+        self._open_rows = 0
         self._samples: dict[int, list[list[Any]]] = {}
 
     def begin(self, path: Path) -> None:
@@ -87,10 +88,10 @@ class SpliceWriter:
         self._output = path.open("w+b")
         self._output.write(footer.MAGIC)
 
-    def encode(self, chunk: Chunk, _table: pa.Table, added: Sequence[Column]) -> Iterator[_Group]:
+    def encode(self, chunk: Chunk, _table: pa.Table, added: Sequence[Column]) -> list[_Group]:
         """Encode the added columns of whole row groups; parts of one wait for their turn, as they share a dictionary."""
         if chunk.part >= 0:
-            return iter([_Group(chunk.row_groups[0], chunk.num_rows, added, None)])
+            return [_Group(chunk.row_groups[0], chunk.num_rows, added, None)]
         groups = []
         first = 0
         for number in chunk.row_groups:
@@ -102,9 +103,9 @@ class SpliceWriter:
                     page.add(column)
                 groups.append(_Group(number, end - first, [_head(column) for column in columns], [page.chunk() for page in pages]))
             first = end
-        return iter(groups)
+        return groups
 
-    def write(self, part: Iterator[_Group]) -> None:
+    def write(self, part: list[_Group]) -> None:
         """Append row groups, or a part of one."""
         for group in part:
             self._note_sample(group)
@@ -115,9 +116,10 @@ class SpliceWriter:
                 self._open_pages = [Pages() for _ in group.columns]
             for pages, column in zip(self._open_pages, group.columns, strict=True):
                 pages.add(column)
-            if self._open_pages and self._open_pages[0].num_values == self._num_rows[group.number]:
+            self._open_rows += group.rows
+            if self._open_rows == self._num_rows[group.number]:
                 self._write_group(group.number, [pages.chunk() for pages in self._open_pages])
-                self._open_pages = None
+                self._open_pages, self._open_rows = None, 0
 
     def close(self) -> None:
         """Write the footer, and read the file back."""

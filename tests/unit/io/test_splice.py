@@ -200,6 +200,19 @@ def test_large_row_group_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert [metadata.row_group(i).num_rows for i in range(2)] == [4000, 1000]
 
 
+def test_no_columns_to_add(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flowlogs, "CHUNK_ROWS", 1 << 9)
+    monkeypatch.setattr(flowlogs, "MAX_CHUNK_ROWS", 1 << 10)
+    pq.write_table(table_of(3000), tmp_path / "a.parquet", row_group_size=2000)
+    flows = open_flows(InputFile(tmp_path / "a.parquet", PurePosixPath("a.parquet")))
+    writer = SpliceWriter(tmp_path / "a.parquet", flows.schema, [])
+    writer.begin(tmp_path / "b.parquet")
+    for chunk in flows.chunks:
+        writer.write(writer.encode(chunk, pa.table({}), []))
+    writer.close()
+    assert pq.read_table(tmp_path / "b.parquet").to_pylist() == pq.read_table(tmp_path / "a.parquet").to_pylist()
+
+
 def test_files_without_records(tmp_path: Path) -> None:
     pq.write_table(table_of(0), tmp_path / "a.parquet")
     spliced(tmp_path / "a.parquet", tmp_path / "b.parquet")
@@ -317,9 +330,9 @@ def test_a_defect_is_found_on_reading_back(tmp_path: Path, monkeypatch: pytest.M
     writer = SpliceWriter(tmp_path / "a.parquet", table_of(0).schema, ADDED)
     writer.begin(tmp_path / "b.parquet")
     chunk = Chunk(0, 100, (0,))
-    part = list(writer.encode(chunk, pa.table({}), columns(0, 100)))
-    part[0].chunks, _ = next(writer.encode(chunk, pa.table({}), columns(1, 100))).chunks, part
-    writer.write(iter(part))
+    part, other = (writer.encode(chunk, pa.table({}), columns(first, 100)) for first in (0, 1))
+    part[0].chunks = other[0].chunks
+    writer.write(part)
     with pytest.raises(AssertionError, match="row group 0 does not hold"):
         writer.close()
     monkeypatch.setattr(splice.footer, "RLE_DICTIONARY", 7)
