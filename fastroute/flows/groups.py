@@ -186,8 +186,10 @@ class Aggregation:
         if sums.pairs.size > first:
             found = self._walker.walk(*sums.pairs.since(first))
             groups = self._output_groups(sums, found.answers, found.classes)
+            without_port = np.where(found.is_open_without_ports, np.int32(OPEN_PAIR), groups)
             groups[found.is_open] = OPEN_PAIR
             sums.output_of_pair = appended(sums.output_of_pair, groups, first)
+            sums.output_without_port = appended(sums.output_without_port, without_port, first)
         outputs = np.empty_like(pair_of)
         open_pairs, open_ends = groups_of_pairs(pair_of, sums.output_of_pair, outputs)
         if open_pairs:
@@ -201,8 +203,9 @@ class Aggregation:
         absent = np.full(len(outputs), -1, np.int32)
         traffic = [int_column(table[at[name]], name) if name in at else absent for name in _TRAFFIC_FIELDS]
         records, keys = np.empty(num_open, np.int64), np.empty((3, num_open), np.int32)
-        protocol, src_port, dst_port, tcp_flags = traffic
-        traffic_keys(outputs, pair_of, protocol, src_port, dst_port, tcp_flags, self._walker.declared_ports, records, keys)
+        marks = self._walker.declared_ports, self._walker.host_ports
+        m = traffic_keys(outputs, pair_of, sums.output_without_port, tuple(traffic), *marks, records, keys)
+        records, keys = records[:m], np.ascontiguousarray(keys[:, :m])
         first = sums.conversations.size
         conversations = sums.conversations.numbers(keys)
         if sums.conversations.size > first:
@@ -384,6 +387,8 @@ class _Sums:
         """Make room; groups and sums stay."""
         self.pairs = PairNumbering()
         self.output_of_pair = np.empty(0, np.int32)
+        self.output_without_port = np.empty(0, np.int32)
+        """Of records neither of whose ports is that of a host-network pod; OPEN_PAIR where these differ too."""
         self.conversations = Numbering(3)
         """Of open pairs: see `traffic_keys`."""
         self.output_of_conversation = np.empty(0, np.int32)

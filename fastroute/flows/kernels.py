@@ -402,14 +402,26 @@ def port_code(port, is_declared):
 
 
 @njit(cache=True, nogil=True)
-def traffic_keys(groups, pair_of, protocol, src_port, dst_port, tcp_flags, is_declared, records, keys):
-    """Keys of the records whose group is OPEN_PAIR: keys (3, m) int32 of pair, ports and the rest; fills records (m,) too.
+def is_marked(port, marks):
+    """Whether a port, -1 for none, is among the marked ones of marks (65536,)."""
+    return 0 <= port <= 0xFFFF and marks[port] != 0
 
+
+@njit(cache=True, nogil=True)
+def traffic_keys(groups, pair_of, group_without_port, traffic, is_declared, is_host_port, records, keys):
+    """Keys of the records whose group is OPEN_PAIR: fills records (m,) and keys (3, m) int32 of pair, ports and the rest. Returns m.
+
+    A record neither of whose ports is that of a host-network pod takes the group of its pair without one, where there is such a group.
     keys[1] is 16 bits of either port's code, keys[2] their uppermost bits, whether the flags show SYN and ACK, and protocol + 1.
     """
+    protocol, src_port, dst_port, tcp_flags = traffic
     m = 0
     for i in range(groups.shape[0]):
         if groups[i] != OPEN_PAIR:
+            continue
+        group = group_without_port[pair_of[i]]
+        if group >= 0 and not is_marked(src_port[i], is_host_port) and not is_marked(dst_port[i], is_host_port):
+            groups[i] = group
             continue
         src, dst = port_code(np.int64(src_port[i]), is_declared), port_code(np.int64(dst_port[i]), is_declared)
         flags = np.int64(tcp_flags[i]) & (TCP_SYN | TCP_ACK) if tcp_flags[i] >= 0 else np.int64(0)
@@ -418,6 +430,7 @@ def traffic_keys(groups, pair_of, protocol, src_port, dst_port, tcp_flags, is_de
         keys[2, m] = np.int32((((np.int64(protocol[i]) + 1) & 0x1FF) << 8) | flags | (src >> 16) | ((dst >> 16) << 2))
         records[m] = i
         m += 1
+    return m
 
 
 @njit(cache=True, nogil=True)

@@ -53,6 +53,8 @@ class PairAnswers(NamedTuple):
     classes: I32
     """(NUM_CLASS_CODES, n): attribution, path class, disposition, doubt; -1 for none."""
     is_open: NDArray[np.bool_]
+    is_open_without_ports: NDArray[np.bool_]
+    """Also where no port is that of a host-network pod."""
 
 
 class PairWalker:
@@ -77,6 +79,9 @@ class PairWalker:
         """(65536,) 1 for the ports that somebody declares as served."""
         for keys in (ports.keys, ports.node_ports, ports.host_keys):
             self.declared_ports[keys & 0xFFFF] = 1
+        self.host_ports = np.zeros(1 << 16, np.uint8)
+        """(65536,) 1 for the ports of host-network pods."""
+        self.host_ports[ports.host_keys & 0xFFFF] = 1
         offsets = ports.host_offsets
         self._has_host_ports = np.append((np.diff(offsets) > 0) & (compiled.rows.kind[: len(offsets) - 1] == Kind.NODE), False)
 
@@ -105,8 +110,8 @@ class PairWalker:
         by_dst = opened(TCP_SYN | TCP_ACK) if self._compared else by_src
         for name in self._compared:
             is_open |= getattr(by_src, name) != getattr(by_dst, name)
-        is_open |= self._depends_on_ports(src_row, dst_row)
-        return PairAnswers(by_src, self.classes(by_src), is_open)
+        depends_on_ports = self._depends_on_ports(src_row, dst_row)
+        return PairAnswers(by_src, self.classes(by_src), is_open | depends_on_ports, is_open)
 
     def classes(self, answers: Answers) -> I32:
         """(NUM_CLASS_CODES, n): what the account sums by; -1 where it does not."""
