@@ -206,7 +206,7 @@ def _busy_ids(lpm, addrs, out):
         loaded = load_busy(lpm.busy)
         bits = busy_bits(loaded, load_lanes(addrs, 0))
         for at in range(NUM_LANES, whole, NUM_LANES):
-            next_bits = computed(busy_bits(loaded, load_lanes(addrs, at)))
+            next_bits = busy_bits(loaded, load_lanes(addrs, at))
             _put_ids(lpm, addrs, at - NUM_LANES, busy_rank(lpm.words, bits), out)
             bits = next_bits
         _put_ids(lpm, addrs, whole - NUM_LANES, busy_rank(lpm.words, bits), out)
