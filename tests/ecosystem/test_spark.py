@@ -45,7 +45,12 @@ def _spark() -> Iterator[Any]:
     os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
     # Two workers; a task may fail three times.
-    builder = SparkSession.builder.master("local[2, 4]").config("spark.ui.enabled", "false").config("spark.log.level", "OFF")
+    builder = SparkSession.builder.master("local[2, 4]")
+    # What makes long jobs faster makes these slower.
+    short = {"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1", "spark.sql.codegen.wholeStage": "false"}
+    quiet = {"spark.ui.enabled": "false", "spark.log.level": "OFF", "spark.sql.adaptive.enabled": "false"}
+    for name, value in {**short, **quiet}.items():
+        builder = builder.config(name, value)
     session = builder.getOrCreate()
     yield session
     session.stop()
