@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,10 +21,11 @@ from fastroute.flows.encode import EXCLUDED_END
 from fastroute.flows.fields import Fields, field_name, find_fields
 from fastroute.flows.kernels import OPEN_END, OPEN_PAIR, groups_of_pairs, sum_classes, sum_groups, sum_marked, sum_positive, traffic_keys
 from fastroute.flows.legs import Leg
-from fastroute.flows.numbering import Interner, Numbering, PairNumbering
+from fastroute.flows.numbering import Interner, PairNumbering
 from fastroute.flows.outputs import SOURCES
 from fastroute.flows.pairs import NUM_CLASS_CODES, PairWalker, add_classes
 from fastroute.flows.router import Router
+from fastroute.flows.sums import Sums, appended, joined_groups
 
 I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
@@ -43,13 +44,6 @@ _NOT_COUNTING = np.empty(0, np.uint8)
 
 Read = Callable[[Collection[str]], Table]
 """Reads columns of a batch by name, more than once if asked."""
-
-
-class Groups(NamedTuple):
-    """Distinct keys (k, n) int32 with their sums (n, 3) int64."""
-
-    keys: I32
-    sums: I64
 
 
 class _Batch:
@@ -109,8 +103,8 @@ class Aggregation:
         depends_on_time = self._can_pair and router.depends_on_time
         self._timed = timed_rows(self.compiled, self._walker.timed_columns) if depends_on_time else None
         self._lock = threading.Lock()
-        self._idle: list[_Sums] = []
-        self._all: list[_Sums] = []
+        self._idle: list[Sums] = []
+        self._all: list[Sums] = []
 
     def _check(self, input_columns: Sequence[str]) -> None:
         if not self.by:
@@ -156,7 +150,7 @@ class Aggregation:
             can_pair = self._can_pair and not fields.is_simulated and "pkt_srcaddr" in fields and "pkt_dstaddr" in fields
             return (self._add_pairs if can_pair else self._add_routed)(sums, read, fields, first_row, settled_by)
 
-    def _add_pairs(self, sums: _Sums, read: Read, fields: Fields, first_row: int, settled_by: int | None) -> Account:
+    def _add_pairs(self, sums: Sums, read: Read, fields: Fields, first_row: int, settled_by: int | None) -> Account:
         """By pairs of rows; records of which ports decide walked by themselves, and those of which more decides through the router."""
         unneeded = {"interface_id"} if "vpc_id" in fields else set()
         unneeded |= set() if self._is_full else {"action"}
@@ -177,7 +171,7 @@ class Aggregation:
             account.add(routed)
         return self._finish(sums, batch, account)
 
-    def _outputs_of(self, sums: _Sums, read: Read, fields: Fields, ends: EndRows) -> tuple[I32, int]:
+    def _outputs_of(self, sums: Sums, read: Read, fields: Fields, ends: EndRows) -> tuple[I32, int]:
         """The output group of each record, and how many are OPEN_END."""
         if not sums.pairs.has_room(len(ends.src)):
             sums.forget_pairs()
@@ -196,7 +190,7 @@ class Aggregation:
             self._fill_walked(sums, read, fields, ends, pair_of, outputs, open_pairs)
         return outputs, open_ends
 
-    def _fill_walked(self, sums: _Sums, read: Read, fields: Fields, ends: EndRows, pair_of: I32, outputs: I32, num_open: int) -> None:
+    def _fill_walked(self, sums: Sums, read: Read, fields: Fields, ends: EndRows, pair_of: I32, outputs: I32, num_open: int) -> None:
         """The output groups of the records of open pairs: by ports and flags, each distinct conversation walked once."""
         table = read(set(_TRAFFIC_FIELDS) & set(fields.names))
         at = {field_name(column): i for i, column in enumerate(table.column_names)}
@@ -219,7 +213,7 @@ class Aggregation:
         outputs[records] = sums.output_of_conversation[conversations]
 
     def _routed_part(
-        self, sums: _Sums, read: Read, fields: Fields, records: NDArray[np.intp], first_row: int
+        self, sums: Sums, read: Read, fields: Fields, records: NDArray[np.intp], first_row: int
     ) -> tuple[tuple[I32, I32, I32], Account]:
         """Output groups and rows of some records, and their account."""
         stand_ins = _STAND_INS & set(fields.names)
@@ -240,7 +234,7 @@ class Aggregation:
         answers = routed.answers
         return (self._output_groups(sums, answers), answers.src_row, answers.dst_row), routed.account
 
-    def _add_routed(self, sums: _Sums, read: Read, fields: Fields, first_row: int, _settled_by: int | None) -> Account:
+    def _add_routed(self, sums: Sums, read: Read, fields: Fields, first_row: int, _settled_by: int | None) -> Account:
         """Every record through the router."""
         table = read(self._names(fields, fields.names))
         here = find_fields(table.column_names, simulated=fields.is_simulated)
@@ -249,7 +243,7 @@ class Aggregation:
         routed.account.is_full = self._is_full
         return self._finish(sums, _Batch(table, here, self._output_groups(sums, routed.answers), ends), routed.account)
 
-    def _output_groups(self, sums: _Sums, answers: Answers, classes: I32 | None = None) -> I32:
+    def _output_groups(self, sums: Sums, answers: Answers, classes: I32 | None = None) -> I32:
         """Numbers of the output columns' values; without classes for records that are accounted for elsewhere."""
         n = len(answers.src_row)
         codes = [self._output_codes(name, answers) for name in self._outputs]
@@ -260,7 +254,7 @@ class Aggregation:
         outputs[answers.src_row == EXCLUDED_END] = EXCLUDED_END
         return outputs
 
-    def _paired_account(self, sums: _Sums, batch: _Batch) -> Account:
+    def _paired_account(self, sums: Sums, batch: _Batch) -> Account:
         """The account of the records that do not go through the router."""
         account = Account(is_full=self._is_full)
         sums.note_outputs()
@@ -273,7 +267,7 @@ class Aggregation:
             sum_marked(rejected, batch.outputs, *batch.measures, account.rejected)
         return account
 
-    def _finish(self, sums: _Sums, batch: _Batch, account: Account) -> Account:
+    def _finish(self, sums: Sums, batch: _Batch, account: Account) -> Account:
         """Add a batch to the sums, and what it was as a whole to its account."""
         num_bytes, packets = batch.measures
         counted = self._counter.count(batch.table, *batch.ends) if self._counter is not None else None
@@ -325,11 +319,11 @@ class Aggregation:
     # --- the run
 
     @contextmanager
-    def _sums(self) -> Iterator[_Sums]:
+    def _sums(self) -> Iterator[Sums]:
         """Sums that no other thread uses now."""
         with self._lock:
             if not self._idle:
-                self._idle.append(_Sums(len(self._outputs), len(self._inputs)))
+                self._idle.append(Sums(len(self._outputs), len(self._inputs)))
                 self._all.append(self._idle[-1])
             sums = self._idle.pop()
         try:
@@ -365,78 +359,6 @@ class Aggregation:
         present, at = np.unique(keys, return_inverse=True)
         distinct = [values[key] if key >= 0 else None for key in present.tolist()]
         return pa.array(distinct, _type_of(distinct)).take(pa.array(at.ravel()))
-
-
-class _Sums:
-    """What one thread at a time adds to: pairs of rows, the groups of output columns that they belong to, and sums.
-
-    A group of output columns has the codes of these columns, then those of the account's class; a group of the run has the number of the
-    former, then the codes of input columns.
-    """
-
-    def __init__(self, num_outputs: int, num_inputs: int) -> None:
-        self.forget_pairs()
-        self.outputs = Numbering(num_outputs + NUM_CLASS_CODES)
-        self.classes = Numbering(NUM_CLASS_CODES)
-        self.class_of_output = np.empty(0, np.int32)
-        self.of_groups = np.zeros((0, NUM_MEASURES), np.int64)
-        self._num_outputs = num_outputs
-        self._groups = Numbering(1 + num_inputs) if num_inputs else None
-
-    def forget_pairs(self) -> None:
-        """Make room; groups and sums stay."""
-        self.pairs = PairNumbering()
-        self.output_of_pair = np.empty(0, np.int32)
-        self.output_without_port = np.empty(0, np.int32)
-        """Of records neither of whose ports is that of a host-network pod; OPEN_PAIR where these differ too."""
-        self.conversations = Numbering(3)
-        """Of open pairs: see `traffic_keys`."""
-        self.output_of_conversation = np.empty(0, np.int32)
-
-    def note_outputs(self) -> None:
-        """The classes of new output groups."""
-        if self.outputs.size > len(self.class_of_output):
-            new = self.outputs.keys[self._num_outputs :, len(self.class_of_output) :]
-            self.class_of_output = np.concatenate((self.class_of_output, self.classes.numbers(np.ascontiguousarray(new))))
-
-    def groups_of(self, outputs: I32, input_codes: Sequence[I32]) -> I32:
-        """The group of each record, negative where its output group is; there is room for its sums."""
-        groups = outputs
-        if self._groups is not None:
-            groups = self._groups.numbers(np.stack([outputs, *input_codes]))
-            groups[outputs < 0] = EXCLUDED_END
-        size = self.outputs.size if self._groups is None else self._groups.size
-        if size > len(self.of_groups):
-            self.of_groups = np.concatenate((self.of_groups, np.zeros((max(size, 1024), NUM_MEASURES), np.int64)))
-        return groups
-
-    def groups(self) -> Groups:
-        """Keys of output, then input columns, with their sums; keys may repeat."""
-        keys = self.outputs.keys[: self._num_outputs]
-        if self._groups is not None:
-            known = self._groups.keys
-            keys = np.concatenate((keys[:, np.maximum(known[0], 0)], known[1:]))
-        sums = self.of_groups[: keys.shape[1]]
-        used = np.flatnonzero(sums[:, 0])
-        return Groups(np.ascontiguousarray(keys[:, used]), sums[used])
-
-
-def appended(column: I32, values: I32, size: int) -> I32:
-    """The column, of which `size` are in use, with the values behind them; it grows twofold."""
-    if size + len(values) > len(column):
-        column = np.concatenate((column[:size], np.empty(max(size, len(values)), np.int32)))
-    column[size : size + len(values)] = values
-    return column
-
-
-def joined_groups(parts: Sequence[Groups], num_columns: int) -> Groups:
-    """Groups of several, equal keys taken together."""
-    numbering = Numbering(num_columns)
-    numbers = [numbering.numbers(part.keys) for part in parts]
-    sums = np.zeros((numbering.size, NUM_MEASURES), np.int64)
-    for at, part in zip(numbers, parts, strict=True):
-        np.add.at(sums, at, part.sums)
-    return Groups(numbering.keys, sums)
 
 
 def _ranks(column: pa.Array) -> NDArray[np.int64]:
