@@ -128,8 +128,6 @@ def command(
         raise click.UsageError(f"-o {output}: nothing is printed with --out -, whose data goes to stdout")
     given: dict[str, Any] = {"static": static, "threads": threads}
     if log_format is not None:
-        if by is not None:
-            raise click.UsageError("--format with --by: not yet; add a header line to the logs, or route them first")
         from fastroute.io.logformat import parse_format
 
         given["log_format"] = parse_format(log_format)
@@ -237,13 +235,8 @@ def _aggregate(
 ) -> int:
     from fastroute.jobs.aggregate import aggregate_files
 
-    if given["static"] and counts == "flows":
-        raise click.UsageError("--static with --count flows: with --out only")
-    asked = snapshot.compile(static=True) if given["static"] else snapshot
     with progress() as report:
-        found = aggregate_files(
-            logs, asked, _listed(by), top=top, measures=_listed(measures), count=counts, threads=given["threads"], progress=report
-        )
+        found = aggregate_files(logs, snapshot, _listed(by), top=top, measures=_listed(measures), count=counts, progress=report, **given)
     print_arrow(found.table, output, right=_listed(measures))
     account = found.account.to_dict()
     left_out = account["excluded"]["records"]

@@ -37,6 +37,7 @@ def aggregate_files(
     count: str = "records",
     full_account: bool = False,
     static: bool = False,
+    log_format: Sequence[str] | None = None,
     threads: int | None = None,
     simulated: bool | None = None,
     progress: Progress | None = None,
@@ -59,7 +60,7 @@ def aggregate_files(
         does; ports and flags then decide of more records, and are read.
     static : bool
         Whether a Snapshot holds for all time; see `Snapshot.compile`.
-    threads, simulated, progress : as for `route_files`
+    log_format, threads, simulated, progress : as for `route_files`
 
     Returns
     -------
@@ -74,16 +75,16 @@ def aggregate_files(
     if count not in COUNTS:
         raise InputError(f"count {count!r}; it is {' or '.join(COUNTS)}")
     engine = snapshot.compile(static=static) if isinstance(snapshot, Snapshot) else snapshot
-    files = [open_flows(file) for file in discover(listed(paths)).files]
+    files = [open_flows(file, log_format) for file in discover(listed(paths), log_format).files]
     counter = make_counter(snapshot, engine, files, num_threads(threads)) if count == "flows" else None
     aggregation = Aggregation(engine.router(()), by, files[0].schema.names, measures, counter, full_account=full_account)
-    rows = sum(file.num_rows for file in files)
-    reporter = Reporter(progress, "route", rows)
+    reporter = Reporter(progress, "route", sum(file.num_rows for file in files))
     works = [_FileSums(file, aggregation, counter, simulated, reporter) for file in files]
 
     run_all(works, num_threads(threads))
     total = total_of(work.account for work in works)
     total.check()
+    rows = sum(file.num_rows for file in files)  # now known of text logs too
     if total.records != rows:
         raise AssertionError(f"{rows} records read, {total.records} accounted for")
     return Aggregate(aggregation.table(top), total)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import os
 import shutil
 import signal
@@ -171,3 +173,29 @@ def test_options_that_would_do_nothing_are_refused(
     assert ended.code == 2
     assert says in ended.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_text_logs_without_a_header_and_broken_ones(run: Run, made: SynthResult, tmp_path: Path) -> None:
+    names = ["pkt_srcaddr", "pkt_dstaddr", "srcport", "dstport", "protocol", "vpc_id", "bytes", "start", "end"]
+    rows = pq.read_table(parquet_files(made.logs)[0], columns=names).slice(0, 300).to_pylist()
+    text = "".join(" ".join(str(row[name]) for name in names) + "\n" for row in rows).encode()
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    (logs / "a.log").write_bytes(text)
+    (logs / "b.log.gz").write_bytes(gzip.compress(text)[:-200])
+    form = " ".join(f"${{{name.replace('_', '-')}}}" for name in names)
+    asked = ("route", logs, "-s", made.snapshot, "--format", form)
+    assert run(*asked, "--out", tmp_path / "out").code == 2
+    assert not (tmp_path / "out").exists()
+    ended = run(*asked, "--out", tmp_path / "out", "--on-error", "skip")
+    assert ended.code == 3
+    assert [line.partition(": ")[2].split(":")[1:2] for line in warnings(ended.err)] == [[f" {logs / 'b.log.gz'}"]]
+    assert [path.name for path in parquet_files(tmp_path / "out")] == ["a.log.parquet"]
+    assert pq.read_metadata(tmp_path / "out" / "a.log.parquet").num_rows == len(rows)
+    (logs / "b.log.gz").write_bytes(gzip.compress(text))
+    assert run(*asked, "--out", tmp_path / "out", "--incremental").code == 0
+    assert pq.read_table(tmp_path / "out" / "b.log.gz.parquet").equals(pq.read_table(tmp_path / "out" / "a.log.parquet"))
+    summed = run(*asked, "--by", "srcport", "-o", "json")
+    assert summed.code == 0, summed.err
+    sums = json.loads(summed.out)
+    assert sum(row["records"] for row in sums) == 2 * len(rows)
