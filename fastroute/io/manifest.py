@@ -41,7 +41,7 @@ class Skipped:
     reason: str
     bytes: int | None
     records: int | None
-    """As far as they are known."""
+    """As far as they are known; of a text log an estimate."""
 
 
 _ENTRY: msgspec.json.Decoder[FileEntry] = msgspec.json.Decoder(FileEntry)
