@@ -199,3 +199,28 @@ def test_text_logs_without_a_header_and_broken_ones(run: Run, made: SynthResult,
     assert summed.code == 0, summed.err
     sums = json.loads(summed.out)
     assert sum(row["records"] for row in sums) == 2 * len(rows)
+
+
+MEMORY = """
+from fastroute.cli.memory import keep_memory_small
+
+keep_memory_small()
+import numpy as np
+import pyarrow as pa
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+
+before = resident()
+for _ in range(3):  # glibc's own limit would rise with the first block that is freed
+    blocks = [np.ones(1 << 19) for _ in range(20)]
+    del blocks
+print(pa.default_memory_pool().backend_name, resident() - before < 10 << 20)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads the resident size as Linux tells it")
+def test_large_blocks_go_back_to_the_system() -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "ARROW_DEFAULT_MEMORY_POOL"}
+    done = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout == "system True\n"

@@ -3,6 +3,7 @@
 import random
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -96,3 +97,46 @@ def test_reporter_counts_over_threads_and_is_called_one_at_a_time() -> None:
         thread.join()
     assert calls == [("route", done, 400) for done in range(401)]
     Reporter(None, "route", 0).add(1)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_work_that_fails_is_dropped_once_nothing_is_at_it(threads: int) -> None:
+    """Then no chunk of it is computed any more, and the room that it held is free for the others."""
+    log: list[tuple[str, str, int]] = []
+    works = [Recorder("a", 9, log), Recorder("b", 50, log, fail_at=3), Recorder("c", 9, log)]
+    dropped: list[tuple[str, str]] = []
+
+    def go_on(work: Recorder, error: Exception) -> bool:
+        begun = len([1 for what, where, _ in log if (what, where) == ("begin", work.name)])
+        dropped.append((work.name, str(error)))
+        time.sleep(0.02)
+        assert len([1 for what, where, _ in log if (what, where) == ("begin", work.name)]) == begun
+        return True
+
+    run_all(works, threads, go_on)
+    assert dropped == [("b", "b chunk 3")]
+    for name in ("a", "c"):
+        assert [number for what, where, number in log if where == name and what != "begin"] == [*range(9), -1]
+    assert ("finish", "b", -1) not in log
+    assert sum((what, where) == ("begin", "b") for what, where, _ in log) <= 3 + threads + 2
+
+
+def test_a_failure_that_is_not_forgiven_stops_all() -> None:
+    works = [Recorder("a", 3, [], fail_at=1), Recorder("b", 3, [])]
+    with pytest.raises(ValueError, match="a chunk 1"):
+        run_all(works, 2, lambda _work, _error: False)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_works_are_taken_when_their_turn_comes(threads: int) -> None:
+    log: list[tuple[str, str, int]] = []
+    ahead: list[int] = []
+
+    def works() -> Iterator[Recorder]:
+        for taken in range(40):
+            ahead.append(taken - sum(what == "finish" for what, _, _ in log))
+            yield Recorder(f"{taken}", 2, log)
+
+    run_all(works(), threads)
+    assert sum(what == "finish" for what, _, _ in log) == 40
+    assert max(ahead) <= threads + 1
