@@ -156,10 +156,10 @@ def mismatch_of(rule: Rule, packet: Packet) -> str:
     Raises
     ------
     UndecidedError
-        The rule carries a selector that is not modelled, and all others match.
+        The rule carries a selector that is not modelled, all others match, and it would do something.
     """
     mismatch = selector_mismatch(rule, packet)
-    if rule.unsupported and not mismatch:
+    if rule.unsupported and not mismatch and rule.action is not RuleAction.NOP:
         raise UndecidedError(Reason.UNSUPPORTED_RULE, f"rule {rule.priority} selects by {rule.unsupported}")
     if rule.inverted:
         return "" if mismatch else "inverted, and all its selectors match"

@@ -247,6 +247,13 @@ def test_an_unmodelled_selector_stops_only_packets_that_could_meet_it():
     assert route(node, addr("9.9.9.9"), POD_B, in_interface=VETH_B).verdict is Verdict.FORWARD
 
 
+def test_an_unmodelled_selector_of_a_rule_that_does_nothing_stops_nobody():
+    rule = Rule(600, action=RuleAction.NOP, unsupported="tun_id")
+    node = replace(EKS_NODE, rules=(*EKS_NODE.rules, rule))
+    found = route(node, INTERNET, POD_B, in_interface=VETH_B)
+    assert (found.verdict, found.rule_priority) == (Verdict.FORWARD, 1536)
+
+
 def test_detached_interface_matches_nothing_and_its_inversion_everything():
     gone = Rule(600, in_interface="vlan.eth.9", iif_detached=True, table_id=TABLE_MAIN)
     assert route(replace(EKS_NODE, rules=(*EKS_NODE.rules, gone)), INTERNET, POD_B, in_interface=VETH_B).rule_priority == 1536
