@@ -43,7 +43,7 @@ class CodedColumn(NamedTuple):
 
 
 Column = CodedColumn | NDArray[Any]
-"""A column to write: texts by code, or integers, -1 for null."""
+"""A column to write: texts by code; integers of 32 or 64 bits; booleans as int8. -1 is null."""
 
 _MAGIC = b"FRBUNDL2"
 _HEADER_BYTES = 32

@@ -13,11 +13,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from fastroute.arrays import Column
 from fastroute.datapath import Compiled, texts
 from fastroute.errors import InputError
 from fastroute.flows.account import NUM_MEASURES, Account
 from fastroute.flows.columns import ABSENT_TEXTS, distinct_column, gathered, lookup_texts, texts_of
-from fastroute.flows.encode import dictionary_array, member_names
+from fastroute.flows.encode import coded_column, dictionary_array, member_names
 from fastroute.flows.fields import field_name
 from fastroute.flows.kernels import count_batch, tally
 from fastroute.flows.legs import Direction, Gate, Leg
@@ -59,6 +60,10 @@ class Counted(NamedTuple):
         """The columns `COUNT_FIELDS`."""
         is_counted = pa.Array.from_buffers(pa.bool_(), len(self.leg), [None, pa.py_buffer(np.packbits(self.is_counted, bitorder="little"))])
         return [dictionary_array(self.leg, member_names(Leg)), is_counted]
+
+    def coded(self) -> list[Column]:
+        """The same for a writer that takes codes."""
+        return [coded_column(self.leg, member_names(Leg)), self.is_counted.view(np.int8)]
 
     def enter(self, account: Account, num_bytes: I64, packets: I64) -> None:
         """Enter the sums of a batch into its account, by leg."""

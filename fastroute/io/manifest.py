@@ -15,7 +15,7 @@ import msgspec
 
 from fastroute.errors import InputError
 
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,8 @@ class FileEntry:
     sha256: str
     output: str
     output_bytes: int
+    write: str
+    """How it was written: `splice` or `encode`."""
     records: int
     account: dict[str, Any]
 

@@ -1,4 +1,4 @@
-"""Column chunks of added columns: a dictionary page and pages of indices, or pages of plain integers, with what the footer says of them."""
+"""Column chunks of added columns: a dictionary page and pages of indices, or pages of plain numbers, with what the footer says of them."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class Pages:
         header = footer.PageHeader(type=footer.DICTIONARY_PAGE, uncompressed_page_size=len(out), dictionary_page_header=told)
         return Page(header, out.tobytes())
 
-    # --- integers
+    # --- integers, and int8 for booleans
 
     def _add_numbers(self, values: NDArray[Any]) -> None:
         n = len(values)
@@ -131,7 +131,8 @@ class Pages:
         if kept:
             before = self._limits or (least, greatest)
             self._limits = min(before[0], least), max(before[1], greatest)
-        self._add_page(n, n - int(kept), levels, out[:kept].tobytes(), footer.PLAIN)
+        body = out[:kept] if values.dtype != np.int8 else np.packbits(out[:kept].view(np.uint8), bitorder="little")
+        self._add_page(n, n - int(kept), levels, body.tobytes(), footer.PLAIN)
 
     def _statistics(self) -> Any:
         if self._dtype is None or self._limits is None:

@@ -342,6 +342,8 @@ def _element(field: pa.Field) -> Any:
 def _physical_type(kind: pa.DataType) -> int:
     if pa.types.is_dictionary(kind):
         return footer.BYTE_ARRAY
+    if kind == pa.bool_():
+        return footer.BOOLEAN
     return footer.INT64 if kind == pa.int64() else footer.INT32
 
 

@@ -117,8 +117,8 @@ def route_files(
         raise InputError(f"no way to write is called {write!r}; there are {', '.join(WRITE_MODES)}")
     if count not in COUNTS:
         raise InputError(f"count {count!r}; it is {' or '.join(COUNTS)}")
-    if count == "flows" and (write == "splice" or elsewhere is not None):
-        raise InputError("files in which flows are counted are encoded, by this process; leave out splice")
+    if count == "flows" and elsewhere is not None:
+        raise InputError("flows are counted by one process, which knows all interfaces that are logged; count records over a cluster")
     settings = Settings(
         choose_columns(columns),
         write,

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from fastroute.api import Engine
 from fastroute.errors import InputError
 from fastroute.flows import Account, Fields, find_fields, output_fields
-from fastroute.flows.counting import COUNT_FIELDS, NO_INTERFACES, FlowCounter
+from fastroute.flows.counting import COUNT_FIELDS, COUNTED_FIELDS, NO_INTERFACES, FlowCounter
 from fastroute.io.attempt import Attempt
 from fastroute.io.flowlogs import FlowFile, InputFile, open_flows
 from fastroute.io.manifest import FileEntry, Skipped, content_of, decoded_entry, encoded_entry
@@ -213,22 +213,21 @@ class FileWork:
         self._status = opened.status
         self._account = Account()
         fields = output_fields(run.router.encoder.columns)
-        if run.counter is None:
-            self._writer = choose_writer(opened.source, fields, run.settings.write)
-        else:
-            self._writer = choose_writer(opened.source, [*fields, *COUNT_FIELDS], "encode")
+        counted = COUNT_FIELDS if run.counter is not None else ()
+        self._writer = choose_writer(opened.source, [*fields, *counted], run.settings.write)
         self._is_begun = False
 
     def compute(self, number: int) -> _Part:
         """Read and route a chunk."""
         chunk = self.source.chunks[number]
-        table, routed = route_chunk(self.source, chunk, self._run.router, self._fields, reads_all=self._writer.reads_all)
+        reads_all, also = self._writer.reads_all, COUNTED_FIELDS if self._run.counter is not None else ()
+        table, routed = route_chunk(self.source, chunk, self._run.router, self._fields, reads_all=reads_all, also=also)
         encoder = self._run.router.encoder
-        added: list[Any] = encoder.encode(routed.answers) if self._writer.reads_all else encoder.coded(routed.answers)
+        added: list[Any] = encoder.encode(routed.answers) if reads_all else encoder.coded(routed.answers)
         if self._run.counter is not None:
             counted = self._run.counter.count(table, routed.answers.src_row, routed.answers.dst_row)
             counted.enter(routed.account, routed.num_bytes, routed.packets)
-            added += counted.columns()
+            added += counted.columns() if reads_all else counted.coded()
         return _Part(self._writer.encode(chunk, table, added), routed.account)
 
     def write(self, part: _Part) -> None:
@@ -258,6 +257,7 @@ class FileWork:
             sha256=content.sha256,
             output=str(self.output),
             output_bytes=target.stat().st_size,
+            write=self._writer.mode,
             records=account.records,
             account=account.to_dict(),
         )

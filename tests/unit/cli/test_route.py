@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -140,8 +141,22 @@ def test_flows_are_counted(run: Run, made: SynthResult, tmp_path: Path) -> None:
     assert 0 < counted < 3000
     line = next(line for line in ended.out.splitlines() if line.startswith("  counted, once a flow"))
     assert line.split()[-3] == f"{counted:,}"
-    refused = run("route", made.logs, "-s", made.snapshot, "--out", tmp_path / "other", "--count", "flows", "--write", "splice")
-    assert (refused.code, "are encoded" in refused.err) == (2, True)
+
+
+def test_counted_flows_are_the_same_however_they_are_written(run: Run, made: SynthResult, tmp_path: Path) -> None:
+    tables = []
+    for write in ("splice", "encode"):
+        out = tmp_path / write
+        assert run("route", made.logs, "-s", made.snapshot, "--out", out, "--count", "flows", "--write", write).code == 0
+        assert {entry["write"] for entry in json.loads((out / "_manifest.json").read_text())["files"]} == {write}
+        tables.append(pa.concat_tables(pq.read_table(path) for path in parquet_files(out)))
+        by_others = duckdb.sql(
+            f"select leg, is_counted, count(*) from read_parquet('{out}/AWSLogs/**/*.parquet') group by all order by all"
+        )
+        tables.append(by_others.fetchall())
+    assert tables[0].equals(tables[2])
+    assert tables[1] == tables[3]
+    assert {row[1] for row in tables[1]} >= {True, False}
 
 
 @pytest.mark.parametrize("write", ["splice", "encode"])
@@ -206,6 +221,7 @@ from fastroute.cli.memory import keep_memory_small
 
 keep_memory_small()
 import numpy as np
+import duckdb
 import pyarrow as pa
 
 def resident():

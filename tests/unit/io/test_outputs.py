@@ -23,7 +23,7 @@ def remains(folder: Path) -> list[str]:
 
 
 def entry(relative: PurePosixPath) -> FileEntry:
-    return FileEntry(f"logs/{relative}", 10, 20, "abc", str(relative), 1, 0, {})
+    return FileEntry(f"logs/{relative}", 10, 20, "abc", str(relative), 1, "encode", 0, {})
 
 
 def write(folder: OutputFolder, relative: PurePosixPath, content: str = "x") -> None:
