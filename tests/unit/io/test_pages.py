@@ -167,6 +167,16 @@ def test_arrow_reads_numbers(tmp_path, dtype):
     assert (told.min, told.max, told.null_count) == (0, 2**31 - 1, 6)
 
 
+@pytest.mark.parametrize("null_share", [0, 0.3, 1])
+def test_arrow_reads_booleans(tmp_path, null_share):
+    rng = np.random.default_rng(4)
+    values = np.where(rng.random(PAGE_VALUES + 13) < null_share, -1, rng.integers(0, 2, PAGE_VALUES + 13)).astype(np.int8)
+    got = read(tmp_path / "a.parquet", [values[:9], values[9:]], pa.bool_(), footer.BOOLEAN)
+    assert got == [None if value < 0 else bool(value) for value in values.tolist()]
+    told = pq.read_metadata(tmp_path / "a.parquet").row_group(0).column(0).statistics
+    assert (told.null_count, told.has_min_max) == (np.count_nonzero(values < 0), null_share < 1)
+
+
 def test_a_page_is_compressed_where_it_pays(tmp_path):
     rng = np.random.default_rng(1)
     read(tmp_path / "a.parquet", [rng.integers(0, 2**62, 1000)], pa.int64(), footer.INT64)
