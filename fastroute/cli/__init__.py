@@ -23,7 +23,7 @@ them garbage, at which it else looks again and again."""
 VERBS = {
     "demo": ("demo", "Make a synthetic cluster, route its flow logs, and explain one flow of each form."),
     "synth": ("synth", "Generate an account with a cluster, its flow logs, and their truth."),
-    "inspect": ("inspect", "Say what a snapshot holds, what was not understood, and what does not fit together."),
+    "inspect": ("inspect", "Say what a snapshot holds and what does not fit together, or what flow logs are and what they can answer."),
     "compile": ("compile", "Compile a snapshot into one file, which every verb maps into memory at once."),
     "route": ("route", "Route and classify every flow of a log, or of a table of questions."),
     "trace": ("trace", "Walk one flow and print each hop with the rule, table and route that decided it."),
@@ -57,7 +57,7 @@ class VerbGroup(click.Group):
 def group() -> None:
     """Which way did every flow of an EKS cluster go, and why.
 
-    A snapshot is a folder of untouched outputs of the AWS CLI and kubectl; flow logs are Parquet as AWS writes them.
+    A snapshot is a folder of untouched outputs of the AWS CLI and kubectl; flow logs are Parquet or text as AWS writes them.
 
     Data goes to stdout, progress and warnings to stderr. Exit codes: 0 done; 1 findings, or a traced packet that does not arrive; 2 bad
     usage or input; 3 finished below what was asked.
@@ -84,7 +84,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         click.echo("fastroute: interrupted", err=True)
         code = INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output (head, less) has seen enough.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = DONE
+        code = _done_for_reader()
+    except SystemExit as ended:
+        # Click ends with 1 for a closed pipe, whatever its mode.
+        if not isinstance(ended.__context__, BrokenPipeError):
+            raise
+        code = _done_for_reader()
     sys.exit(code if isinstance(code, int) else DONE)
+
+
+def _done_for_reader() -> int:
+    """The reader of our output (head, less) has seen enough: what is still buffered goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return DONE
