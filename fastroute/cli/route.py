@@ -200,9 +200,8 @@ def _write(logs: tuple[str, ...], snapshot: Snapshot, out: Path, given: dict[str
     else:
         print_summary(manifest)
         kept = f", {count(manifest.run['files_kept'])} of them kept from an earlier run" if manifest.run["files_kept"] else ""
-        click.echo(
-            f"\n{count(len(manifest.files))} {'file' if len(manifest.files) == 1 else 'files'} in {out}{kept}, with _manifest.json and _paths/ beside them"
-        )
+        files = f"{count(len(manifest.files))} file" + ("s" if len(manifest.files) != 1 else "")
+        click.echo(f"\n{files} in {out}{kept}, with _manifest.json and _paths/ beside them")
     return INCOMPLETE if manifest.is_incomplete else DONE
 
 
