@@ -251,13 +251,17 @@ def parse_addresses(column: pa.Array, name: str) -> addr.Addresses:
         nothing = np.zeros(len(v4), np.uint64)
         return addr.Addresses(np.full(len(v4), 4, np.uint8), v4, nothing, nothing)
     texts = text_column(column, name)
-    try:
-        parsed = addr.parse(texts.texts)
-    except AddressError as error:
-        raise AddressError(f"{name}: {error}") from error
     if texts.codes is None:
-        return parsed
-    family, v4, hi, lo = (gathered(texts.codes, values, 0) for values in parsed)
+        try:
+            return addr.parse(texts.texts)
+        except AddressError as error:
+            raise AddressError(f"{name}: {error}") from error
+    # A dictionary may hold texts that no row uses.
+    family, v4, hi, lo = (gathered(texts.codes, values, 0) for values in addr.try_parse(texts.texts))
+    malformed = np.flatnonzero(family == addr.MALFORMED)
+    if malformed.size:
+        text = texts.texts.row(int(texts.codes[malformed[0]]))
+        raise AddressError(f"{name}[{malformed[0]}]: {text!r} is not an IPv4 or IPv6 address ({malformed.size} rows are none)")
     return addr.Addresses(family, v4, hi, lo)
 
 

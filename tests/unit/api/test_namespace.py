@@ -111,3 +111,10 @@ def test_refusals_say_where(node):
 def test_an_interface_that_the_node_does_not_name(node):
     """The dumps list no links, and sysctl's default has no rp_filter: it is an interface like any other."""
     assert node.route_get("8.8.8.8", "10.0.5.5", "eni-other").to_pylist()[0]["verdict"] == "forward"
+
+
+def test_texts_of_a_dictionary_that_no_row_uses_do_not_matter(node):
+    texts = pa.array(["8.8.8.8", "no address"])
+    assert node.route_get(pa.DictionaryArray.from_arrays(pa.array([0, 0]), texts)).num_rows == 2
+    with pytest.raises(AddressError, match=r"dst\[1\]: 'no address' is not an IPv4 or IPv6 address"):
+        node.route_get(pa.DictionaryArray.from_arrays(pa.array([0, 1]), texts))
