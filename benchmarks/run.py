@@ -1,8 +1,8 @@
 """Every look-up beside its peers: `make bench-peers`, or `python -m benchmarks.run [--runs R] [--rounds R] [--only WORD] [--json PATH]`.
 
 Answers are compared first. Then ours and the peers run alternately, and the ratio of a round is that of neighbours in time: absolute
-times move with the machine, ratios hardly. All of it is built and measured anew in every run, since where tables come to lie, and who
-else uses the machine, changes little inside a run and much between them: a row is the median of the runs, with their range.
+times move with the machine, ratios hardly. Every run is a process of its own, in which all is built and measured anew: where tables come
+to lie, and who else uses the machine, changes little inside a run and much between them. A row is the median of the runs, with their range.
 `--readme` puts the table between the README's marker comments.
 """
 
@@ -10,7 +10,9 @@ import argparse
 import json
 import platform
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -136,19 +138,25 @@ def main():
     parser.add_argument("--only", default="", help="a word: start, cluster, IPv4, IPv6, growth, tables, step, text")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--readme", action="store_true", help="write the table into the README")
+    parser.add_argument("--one-run", type=Path, help="measure once, write the rows into this file, and print nothing: what each run is")
     given = parser.parse_args()
     peer, why = dpdk()
+    if given.one_run:
+        given.one_run.write_text(json.dumps([measure(row, given.rounds) for row in rows(given.rows, peer, given.only)]))
+        return
     if not peer:
         print(f"without DPDK: {why}")
     here = machine(peer.version if peer else "")
-    print(" · ".join(f"{name} {value}" for name, value in here.items()))
+    print(" · ".join(f"{name} {value}" for name, value in here.items()), flush=True)
     runs = {}
-    for number in range(1, given.runs + 1):
-        begin = time.perf_counter()
-        for row in rows(given.rows, peer, given.only):
-            runs.setdefault(row.work, []).append(measure(row, given.rounds))
-            print(f"run {number}: {row.work}".ljust(60), end="\r", file=sys.stderr, flush=True)
-        print(f"run {number} of {given.runs}: {time.perf_counter() - begin:.0f} s".ljust(60), file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(1, given.runs + 1):
+            begin, found = time.perf_counter(), Path(folder, f"{number}.json")
+            same = ["--rows", str(given.rows), "--rounds", str(given.rounds), "--only", given.only, "--one-run", str(found)]
+            subprocess.run([sys.executable, "-m", "benchmarks.run", *same], check=True)
+            for measured in json.loads(found.read_text()):
+                runs.setdefault(measured["work"], []).append(measured)
+            print(f"run {number} of {given.runs}: {time.perf_counter() - begin:.0f} s", file=sys.stderr, flush=True)
     results = [over_runs(same) for same in runs.values()]
     formats = "{:<38} {:>8} {:>11} {:>6} {:>6} {:>11} {:>5}  {:<60} {:>6}"
     for line in (HEADS, *map(cells, results)):
