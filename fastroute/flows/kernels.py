@@ -30,7 +30,9 @@ def bit_is_set(bits, i):
 def fill_nulls(values, valid, first_bit, out):
     """values (n,) integers -> out (n,), with -1 where bit first_bit + i of `valid` is 0."""
     for i in range(values.shape[0]):
-        out[i] = values[i] if bit_is_set(valid, first_bit + i) else -1
+        # Every value is loaded, and or-ed with 0 or -1: a branch by random bits takes three times as long.
+        at = first_bit + i
+        out[i] = np.int64(values[i]) | (np.int64((valid[at >> 3] >> np.uint8(at & 7)) & np.uint8(1)) - 1)
 
 
 @njit(cache=True, nogil=True)
