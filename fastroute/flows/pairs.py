@@ -55,6 +55,8 @@ class PairAnswers(NamedTuple):
     is_open: NDArray[np.bool_]
     is_open_without_ports: NDArray[np.bool_]
     """Also where no port is that of a host-network pod."""
+    opened_by_dst: Answers
+    """As `answers`, which are opened by the source."""
 
 
 class PairWalker:
@@ -111,7 +113,12 @@ class PairWalker:
         for name in self._compared:
             is_open |= getattr(by_src, name) != getattr(by_dst, name)
         depends_on_ports = self._depends_on_ports(src_row, dst_row)
-        return PairAnswers(by_src, self.classes(by_src), is_open | depends_on_ports, is_open)
+        return PairAnswers(by_src, self.classes(by_src), is_open | depends_on_ports, is_open, by_dst)
+
+    def has_host_ports(self, rows: I32) -> NDArray[np.bool_]:
+        """Which rows, -1 for none, are nodes whose ports may mean a host-network pod."""
+        found: NDArray[np.bool_] = self._has_host_ports[rows]
+        return found
 
     def classes(self, answers: Answers) -> I32:
         """(NUM_CLASS_CODES, n): what the account sums by; -1 where it does not."""
@@ -123,7 +130,7 @@ class PairWalker:
 
     def _depends_on_ports(self, src_row: I32, dst_row: I32) -> NDArray[np.bool_]:
         """Pairs of which a port may make a host-network pod."""
-        src, dst = self._has_host_ports[src_row], self._has_host_ports[dst_row]
+        src, dst = self.has_host_ports(src_row), self.has_host_ports(dst_row)
         node = np.append(self.compiled.rows.node, -1)
         is_one_node = (node[src_row] >= 0) & (node[src_row] == node[dst_row])
         found: NDArray[np.bool_] = (src & (self._ports_matter["src"] | is_one_node)) | (dst & (self._ports_matter["dst"] | is_one_node))

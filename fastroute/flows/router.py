@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 from fastroute.datapath import Answers, Compiled, Questions, walk
 from fastroute.datapath.history import Timed, has_history
 from fastroute.flows.account import Account, make_account
+from fastroute.flows.batches import late_rows
 from fastroute.flows.columns import distinct_column, gathered, int_column, lookup_texts, text_column
 from fastroute.flows.doubts import doubts_of, note_candidates
 from fastroute.flows.encode import EXCLUDED_END, Encoder
 from fastroute.flows.ends import EndColumn, fill_spaces, locate_end, parse_end, recorded_spaces
 from fastroute.flows.fields import Fields
 from fastroute.flows.kernels import blank, prefer
+from fastroute.flows.memory import PairMemory, put_records
 from fastroute.flows.questions import NameIndex, resolve_ends
-from fastroute.flows.times import read_stretches, walk_at_time
+from fastroute.flows.times import Stretches, read_stretches, walk_at_time
 
 I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
@@ -33,6 +35,7 @@ class Routed(NamedTuple):
     """One batch, routed."""
 
     answers: Answers
+    """Columns that neither the router's output columns nor the account need may be (0,)."""
     num_bytes: I64  # (n,), or (0,) where not recorded
     packets: I64
     account: Account
@@ -61,7 +64,7 @@ class Router:
     Parameters
     ----------
     compiled : Compiled
-    columns : names of the output columns
+    columns : names of the output columns; without any, the answers are whole
     names : resolves the names in questions
     """
 
@@ -73,6 +76,7 @@ class Router:
         self.encoder = Encoder(compiled, columns)
         self.names = names
         self.depends_on_time = has_history(compiled)
+        self._memory = PairMemory(compiled, columns) if PairMemory.can_hold(compiled) else None
 
     def route(self, table: Table, fields: Fields, first_row: int = 0) -> Routed:
         """Route every record of a table.
@@ -127,7 +131,10 @@ class Router:
             for rows in (questions.src_row, questions.dst_row):
                 blank(excluded, rows, -1)
         stretches = read_stretches(self.compiled, table, fields) if self.depends_on_time else None
-        answers, timed = walk_at_time(self.compiled, questions, stretches, packet_addresses=has_packet_addresses)
+        if has_packet_addresses and self._memory is not None:
+            answers, timed = self._walk_pairs(self._memory, questions, stretches)
+        else:
+            answers, timed = walk_at_time(self.compiled, questions, stretches, packet_addresses=has_packet_addresses)
         if not has_packet_addresses:
             return answers, 0, timed
         lacking = _absent(src) | _absent(dst)
@@ -144,10 +151,24 @@ class Router:
             )
             at = stretches.of_records(records) if stretches is not None else None
             found, more = walk_at_time(self.compiled, questions, at, packet_addresses=False)
-            for column, part in zip(answers._asdict().values(), found._asdict().values(), strict=True):
-                column[records] = part
+            put_records(answers, records, found)
             timed += [each._replace(records=records[each.records].astype(np.int32)) for each in more]
         return answers, len(records), timed
+
+    def _walk_pairs(self, memory: PairMemory, questions: Questions, stretches: Stretches | None) -> tuple[Answers, list[Timed]]:
+        """As `walk_at_time` with packet addresses: by pairs of rows, but for records of which the time may decide."""
+        if stretches is None:
+            return memory.walk(questions), []
+        every = np.ones(len(self.compiled.rows.kind), bool)
+        late = np.append(late_rows(self.compiled, every, stretches.earliest), False)
+        records = np.flatnonzero(late[questions.src_row] | late[questions.dst_row])
+        if 2 * len(records) > len(questions.src_row):
+            return walk_at_time(self.compiled, questions, stretches, packet_addresses=True)
+        some = Questions(*(column[records] for column in questions))
+        found, timed = walk_at_time(self.compiled, some, stretches.of_records(records), packet_addresses=True)
+        answers = memory.walk(questions)
+        put_records(answers, records, found)
+        return answers, [each._replace(records=records[each.records].astype(np.int32)) for each in timed]
 
     def _end(self, table: Table, fields: Fields, name: str, first_row: int) -> EndColumn:
         """An address column; all absent where the log has none."""
