@@ -74,7 +74,7 @@ def test_batch(benchmark: BenchmarkFixture) -> None:
     asked = questions(walker, BATCH)
     walker.walk(asked)
     benchmark.extra_info["questions"] = BATCH
-    benchmark.pedantic(walker.walk, (asked,), rounds=5)
+    benchmark.pedantic(walker.walk, (asked,), rounds=9, warmup_rounds=3)
 
 
 @pytest.mark.benchmark(group="get, EKS node of 250 pods")
@@ -93,7 +93,7 @@ def test_route_get(benchmark: BenchmarkFixture, form: str) -> None:
     assert found["verdict"].to_pylist() == [VERDICTS[code].value for code in answers.verdict]
     assert found["device"].to_pylist() == [walker.interfaces[code] if code >= 0 else None for code in answers.device]
     benchmark.extra_info["questions"] = BATCH
-    benchmark.pedantic(node.route_get, (dst, src, iif, mark), rounds=5)
+    benchmark.pedantic(node.route_get, (dst, src, iif, mark), rounds=9, warmup_rounds=3)
 
 
 @pytest.mark.benchmark(group="get, EKS node of 250 pods")
