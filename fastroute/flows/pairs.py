@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastroute.datapath import Answers, Compiled, Questions, Rows, walk
+from fastroute.datapath import Answers, Compiled, Questions, RowFlag, Rows, walk
 from fastroute.flows.account import NUM_MEASURES, Account
 from fastroute.flows.doubts import doubts_of
 from fastroute.flows.outputs import SOURCES, Source
@@ -131,6 +131,10 @@ class PairWalker:
     def _depends_on_ports(self, src_row: I32, dst_row: I32) -> NDArray[np.bool_]:
         """Pairs of which a port may make a host-network pod."""
         src, dst = self.has_host_ports(src_row), self.has_host_ports(dst_row)
+        # Loopback means the other end.
+        flags = np.append(self.compiled.rows.row_flags, np.uint16(0))
+        src_loops, dst_loops = ((flags[rows] & RowFlag.LOOPBACK) != 0 for rows in (src_row, dst_row))
+        src, dst = src | (src_loops & dst), dst | (dst_loops & src)
         node = np.append(self.compiled.rows.node, -1)
         is_one_node = (node[src_row] >= 0) & (node[src_row] == node[dst_row])
         found: NDArray[np.bool_] = (src & (self._ports_matter["src"] | is_one_node)) | (dst & (self._ports_matter["dst"] | is_one_node))

@@ -12,6 +12,7 @@ from fastroute.errors import InputError
 from fastroute.flows import Aggregation, Router, find_fields
 from fastroute.flows.numbering import PairNumbering
 from fastroute.topology.tenure import tenures_of
+from tests import zoo
 from tests.unit.flows.test_times import ADDR, ALL, Nobody, reused
 
 BY = ("src_k8s_pod", "dst_k8s_pod", "attribution", "path_class")
@@ -87,3 +88,29 @@ def test_an_error_names_the_record(router: Router) -> None:
     table = log([1080] * 40).set_column(0, "pkt_srcaddr", pa.array(["10.0.6.6"] * 13 + ["here"] + ["10.0.6.6"] * 26))
     with pytest.raises(InputError, match=r"row 13 \(from 0\): pkt_srcaddr 'here' is not an IPv4 or IPv6 address"):
         sums(router, table, 1020)
+
+
+@pytest.mark.parametrize("by", [("src_k8s_pod",), ("dst_k8s_pod",), ("src_kind", "dst_k8s_pod")])
+@pytest.mark.parametrize("ends", [("127.0.0.1", "10.0.0.10"), ("10.0.0.10", "127.0.0.1")])
+def test_a_port_by_loopback_may_mean_a_host_network_pod_at_either_end(
+    monkeypatch: pytest.MonkeyPatch, by: tuple[str, ...], ends: tuple[str, str]
+) -> None:
+    """Loopback means the node itself, so the port of its own end decides as well."""
+    router = Router(compile_topology(zoo.everything()), ALL, Nobody())
+    ports = [(40_000, 9100), (9100, 40_000), (40_000, 443), (9100, 9100)]
+    table = pa.table(
+        {
+            "pkt_srcaddr": [ends[0]] * 8,
+            "pkt_dstaddr": [ends[1]] * 8,
+            "vpc_id": ["vpc-a"] * 8,
+            "bytes": [1 << i for i in range(8)],
+            "srcport": [src for src, _ in ports] * 2,
+            "dstport": [dst for _, dst in ports] * 2,
+            "protocol": [6] * 8,
+        }
+    )
+    by_pairs = sums(router, table, None, by)[0]
+    monkeypatch.setattr(PairNumbering, "can_hold", staticmethod(lambda _num_rows: False))
+    by_records = sums(router, table, None, by)[0]
+    assert by_pairs.equals(by_records)
+    assert "agent-a" in {name for column in by_records.columns[: len(by)] for name in column.to_pylist()}
