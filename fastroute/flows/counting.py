@@ -18,9 +18,10 @@ from fastroute.datapath import Compiled, texts
 from fastroute.errors import InputError
 from fastroute.flows.account import NUM_MEASURES, Account
 from fastroute.flows.columns import ABSENT_TEXTS, distinct_column, gathered, lookup_texts, texts_of
+from fastroute.flows.counting_kernels import count_batch
 from fastroute.flows.encode import coded_column, dictionary_array, member_names
 from fastroute.flows.fields import field_name
-from fastroute.flows.kernels import count_batch, tally
+from fastroute.flows.kernels import tally
 from fastroute.flows.legs import Direction, Gate, Leg
 from fastroute.flows.outputs import DICTIONARY
 from fastroute.topology import Eni, Topology

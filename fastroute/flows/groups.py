@@ -21,11 +21,11 @@ from fastroute.flows.encode import EXCLUDED_END
 from fastroute.flows.fields import Fields, field_name, find_fields
 from fastroute.flows.kernels import OPEN_END, OPEN_PAIR, groups_of_pairs, sum_classes, sum_groups, sum_marked, sum_positive, traffic_keys
 from fastroute.flows.legs import Leg
-from fastroute.flows.numbering import Interner, PairNumbering
+from fastroute.flows.numbering import Interner, PairNumbering, appended
 from fastroute.flows.outputs import SOURCES
 from fastroute.flows.pairs import NUM_CLASS_CODES, PairWalker, add_classes
 from fastroute.flows.router import Router
-from fastroute.flows.sums import Sums, appended, joined_groups
+from fastroute.flows.sums import Sums, joined_groups
 
 I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fastroute.datapath import Answers, Compiled, Questions, walk
 from fastroute.datapath.flows import empty_answers
-from fastroute.flows.numbering import PairNumbering
+from fastroute.flows.numbering import PairNumbering, appended
 from fastroute.flows.outputs import SOURCES
 from fastroute.flows.pair_kernels import BY_OPENER, BY_RECORD, NUM_WAYS, ONE_WAY, answer_records
 from fastroute.flows.pairs import PairWalker
@@ -119,8 +119,8 @@ class PairMemory:
             absent = np.full(len(opened), -1, np.int32)
             untold = walk(self.compiled, Questions(src_row[opened], dst_row[opened], absent, absent, absent, absent), recorded=True)
             _put(entries, starts[opened] + 2, untold)
-        known.pairs = _appended(known.pairs, pairs, known.num_walked)
-        known.entries = _appended(known.entries, entries, known.num_entries)
+        known.pairs = appended(known.pairs, pairs, known.num_walked)
+        known.entries = appended(known.entries, entries, known.num_entries)
         known.num_walked += len(pairs)
         known.num_entries += len(entries)
 
@@ -148,11 +148,3 @@ def put_records(answers: Answers, records: NDArray[np.integer[Any]], found: Answ
 def _put(entries: NDArray[Any], at: NDArray[np.integer[Any]], answers: Answers, chosen: NDArray[np.intp] | slice = slice(None)) -> None:
     for name in _ENTRY.names or ():
         entries[name][at] = getattr(answers, name)[chosen]
-
-
-def _appended(column: NDArray[Any], values: NDArray[Any], size: int) -> NDArray[Any]:
-    """The column, of which `size` are in use, with the values behind them; it grows twofold."""
-    if size + len(values) > len(column):
-        column = np.concatenate((column[:size], np.empty(max(size, len(values)), column.dtype)))
-    column[size : size + len(values)] = values
-    return column

@@ -90,3 +90,11 @@ class PairNumbering:
     def since(self, first: int) -> tuple[I32, I32]:
         """The rows of the pairs from number `first` on."""
         return self._src[first : self.size], self._dst[first : self.size]
+
+
+def appended(column: NDArray[Any], values: NDArray[Any], size: int) -> NDArray[Any]:
+    """The column, of which `size` are in use, with the values behind them; it grows twofold."""
+    if size + len(values) > len(column):
+        column = np.concatenate((column[:size], np.empty(max(size, len(values)), column.dtype)))
+    column[size : size + len(values)] = values
+    return column

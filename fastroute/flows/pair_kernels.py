@@ -1,25 +1,18 @@
 """Loops over records whose pair of rows was walked before: who opened the connection, and what was found for that opener."""
 
-# mypy: disallow-untyped-defs=False, disallow-untyped-calls=False, check-untyped-defs=False
-
 from __future__ import annotations
 
 import numpy as np
 from numba import njit
 
 from fastroute.datapath.walk import opener_by_ports, serves
+from fastroute.flows.kernels import is_marked
 from fastroute.vocab import SCTP, TCP, TCP_ACK, TCP_SYN, UDP, Opener
 
 ONE_WAY, BY_OPENER, BY_RECORD = 0, 1, 2
 """What decides of a pair's records: nothing further; who opened the connection; what only a walk of each record knows."""
 NUM_WAYS = 3
 """Entries of a BY_OPENER pair: opened by the source, by the destination, and as it is without flags or ports."""
-
-
-@njit(cache=True, nogil=True)
-def is_host_port(port, marks):
-    """Whether a port, -1 for none, is that of a host-network pod somewhere. marks (65536,)."""
-    return 0 <= port <= 0xFFFF and marks[port] != 0
 
 
 @njit(cache=True, nogil=True)
@@ -44,7 +37,7 @@ def answer_records(pair_of, pairs, entries, rows, ports, questions, host_ports, 
         if decided_by != ONE_WAY or pair.has_host_ports != 0:
             src_port, dst_port = src_ports[i], dst_ports[i]
             if decided_by == BY_RECORD or (
-                pair.has_host_ports != 0 and (is_host_port(src_port, host_ports) or is_host_port(dst_port, host_ports))
+                pair.has_host_ports != 0 and (is_marked(src_port, host_ports) or is_marked(dst_port, host_ports))
             ):
                 walked[m] = i
                 m += 1

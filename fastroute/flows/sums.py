@@ -78,14 +78,6 @@ class Sums:
         return Groups(np.ascontiguousarray(keys[:, used]), sums[used])
 
 
-def appended(column: I32, values: I32, size: int) -> I32:
-    """The column, of which `size` are in use, with the values behind them; it grows twofold."""
-    if size + len(values) > len(column):
-        column = np.concatenate((column[:size], np.empty(max(size, len(values)), np.int32)))
-    column[size : size + len(values)] = values
-    return column
-
-
 def joined_groups(parts: Sequence[Groups], num_columns: int) -> Groups:
     """Groups of several, equal keys taken together."""
     numbering = Numbering(num_columns)
